@@ -1,0 +1,56 @@
+//! The routes of the conformance server. They are a fixed interface: outside test suites, clients of other
+//! languages and load generators drive them.
+
+mod demo;
+mod flood;
+mod lifecycle;
+mod rooms;
+mod secure;
+
+use std::time::Duration;
+
+use wirelark::axum::Json;
+use wirelark::axum::routing::get;
+use wirelark::{App, CompressionOptions, Options, SlowClient, Socket, socket};
+
+const MIB: usize = 1024 * 1024;
+
+/// The whole server.
+pub fn app() -> App {
+    let echo_options = Options::new()
+        .protocols(["echo"])
+        .require_protocol(false)
+        .message_bytes(64 * MIB)
+        .outbox_bytes(64 * MIB)
+        .slow_client(SlowClient::Wait)
+        .compression(CompressionOptions::default());
+    let bounded_options = Options::new()
+        .message_bytes(MIB)
+        .outbox_bytes(MIB + 64 * 1024)
+        .slow_client(SlowClient::Close);
+    let strict_options = bounded_options
+        .clone()
+        .origins(["http://127.0.0.1:9399", "https://app.example.com"])
+        .protocols(["echo", "wirelark.test"])
+        .heartbeat(Duration::from_secs(2))
+        .pong_deadline(Duration::from_secs(2));
+    let app = App::new()
+        .route("/healthz", get(async || Json(serde_json::json!({"status": "ok"}))))
+        .metrics("/metrics")
+        .routes_json("/routes.json")
+        .socket("/echo", socket(echo).options(echo_options))
+        .socket("/bounded", socket(echo).options(bounded_options))
+        .socket("/strict", socket(echo).options(strict_options))
+        .socket(demo::ping::path(), demo::ping);
+    let app = flood::add_to(app);
+    let app = lifecycle::add_to(app);
+    let app = rooms::add_to(app);
+    secure::add_to(app)
+}
+
+async fn echo(mut socket: Socket) -> wirelark::Result {
+    while let Some(message) = socket.recv().await {
+        socket.send(message).await?;
+    }
+    Ok(())
+}

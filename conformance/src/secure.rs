@@ -1,0 +1,35 @@
+//! `/secure`: one middleware, a signed token, and a scope.
+
+use serde_json::json;
+use wirelark::auth::{Jwt, TokenSource, User};
+use wirelark::axum::extract::Request;
+use wirelark::axum::http::HeaderValue;
+use wirelark::axum::middleware::{Next, from_fn};
+use wirelark::axum::response::Response;
+use wirelark::{App, Socket, socket};
+
+pub(crate) fn add_to(app: App) -> App {
+    let jwt = Jwt::hs256(b"test-secret").sources([
+        TokenSource::Bearer,
+        TokenSource::Cookie("token".into()),
+        TokenSource::Query("token".into()),
+        TokenSource::Subprotocol("bearer.".into()),
+    ]);
+    app.scope("/secure", |scope| {
+        scope.socket("", socket(secure).auth(jwt).require_scope("realtime")).layer(from_fn(name_the_server))
+    })
+}
+
+async fn name_the_server(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().insert("server", HeaderValue::from_static("wirelark-conformance"));
+    response
+}
+
+async fn secure(user: User, mut socket: Socket) -> wirelark::Result {
+    socket.send_json(&json!({"type": "hello", "sub": user.id()})).await?;
+    while let Some(message) = socket.recv().await {
+        socket.send(message).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,239 @@
+//! Who is connecting: authentication and authorisation before the 101.
+//!
+//! An [`Authenticator`] turns the upgrade request into a [`User`], or into nobody. A route that was given
+//! one refuses nobody with 401 and a user who lacks a required scope or role with 403; the handler never
+//! runs. Plain tower middleware works too: whatever inserts a `User` into the request's extensions has
+//! authenticated it.
+//!
+//! Tokens are never logged: neither here nor in the errors made here.
+
+#[cfg(feature = "jwt")]
+mod jwt;
+mod token;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
+use serde::de::DeserializeOwned;
+
+#[cfg(feature = "jwt")]
+pub use self::jwt::{Claims, Jwt, JwtError};
+pub use self::token::TokenSource;
+
+/// Who is connected. Cheap to clone; an extractor in handlers.
+///
+/// Extracting a `User` on a route that did not authenticate anybody refuses the upgrade with 401;
+/// `Option<User>` takes anonymous visitors too.
+#[derive(Clone, PartialEq, Eq)]
+pub struct User(Arc<Inner>);
+
+#[derive(PartialEq, Eq)]
+struct Inner {
+    id: Box<str>,
+    scopes: Box<[Box<str>]>,
+    roles: Box<[Box<str>]>,
+    /// The token's claims as JSON text: compact, and read only by those who ask.
+    claims: Option<Box<str>>,
+}
+
+/// A user id no user can have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a user id has 1 to 256 bytes and no control characters")]
+pub struct InvalidUserId;
+
+impl User {
+    /// A user without scopes or roles.
+    ///
+    /// # Errors
+    /// An id has 1 to 256 bytes and no control characters. An empty one would make everybody the same user.
+    pub fn new(id: impl Into<Box<str>>) -> Result<Self, InvalidUserId> {
+        Self::with_claims(id.into(), Vec::new(), Vec::new(), None)
+    }
+
+    pub(crate) fn with_claims(
+        id: Box<str>,
+        scopes: Vec<Box<str>>,
+        roles: Vec<Box<str>>,
+        claims: Option<Box<str>>,
+    ) -> Result<Self, InvalidUserId> {
+        if id.is_empty() || id.len() > 256 || id.chars().any(char::is_control) {
+            return Err(InvalidUserId);
+        }
+        Ok(Self(Arc::new(Inner { id, scopes: scopes.into(), roles: roles.into(), claims })))
+    }
+
+    /// This user with these scopes.
+    #[must_use]
+    pub fn scopes<T: Into<Box<str>>>(self, scopes: impl IntoIterator<Item = T>) -> Self {
+        let scopes = scopes.into_iter().map(Into::into).collect();
+        Self(Arc::new(Inner { scopes, ..self.0.duplicate() }))
+    }
+
+    /// This user with these roles.
+    #[must_use]
+    pub fn roles<T: Into<Box<str>>>(self, roles: impl IntoIterator<Item = T>) -> Self {
+        let roles = roles.into_iter().map(Into::into).collect();
+        Self(Arc::new(Inner { roles, ..self.0.duplicate() }))
+    }
+
+    /// The id, unique among the app's users.
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// Whether the user has a scope.
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.0.scopes.iter().any(|has| **has == *scope)
+    }
+
+    /// Whether the user has a role.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.0.roles.iter().any(|has| **has == *role)
+    }
+
+    /// The claims of the token the user came with, read as a `T`; `None` if there was no token or its
+    /// claims are not a `T`.
+    pub fn claims<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_str(self.0.claims.as_deref()?).ok()
+    }
+}
+
+impl Inner {
+    fn duplicate(&self) -> Self {
+        Self {
+            id: self.id.clone(),
+            scopes: self.scopes.clone(),
+            roles: self.roles.clone(),
+            claims: self.claims.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("User").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for User {
+    type Rejection = AuthError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthError> {
+        parts.extensions.get().cloned().ok_or(AuthError::Missing)
+    }
+}
+
+impl<S: Sync> OptionalFromRequestParts<S> for User {
+    type Rejection = AuthError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, AuthError> {
+        Ok(parts.extensions.get().cloned())
+    }
+}
+
+/// Why a request was not authenticated or not authorised. None of them says what the token was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// No credentials: 401.
+    #[error("sign in first: the request carries no credentials")]
+    Missing,
+    /// Credentials that do not hold: 401.
+    #[error("the credentials are not valid: {0}")]
+    Invalid(&'static str),
+    /// A known user who may not: 403.
+    #[error("the user lacks the {0}")]
+    Forbidden(Box<str>),
+    /// Any other response.
+    #[error("refused with {}", .0.status())]
+    Response(Box<Response>),
+}
+
+impl AuthError {
+    pub(crate) fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Forbidden(_))
+    }
+}
+
+impl IntoResponse for AuthError {
+    fn into_response(self) -> Response {
+        let text = self.to_string();
+        match self {
+            Self::Response(response) => *response,
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, text).into_response(),
+            Self::Missing | Self::Invalid(_) => {
+                let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))];
+                (StatusCode::UNAUTHORIZED, challenge, text).into_response()
+            }
+        }
+    }
+}
+
+/// Tells who a request comes from.
+///
+/// Implemented by [`Jwt`], and by async functions from the request's head:
+///
+/// ```
+/// use wirelark::auth::{AuthError, User};
+///
+/// async fn by_api_key(parts: &mut http::request::Parts) -> Result<User, AuthError> {
+///     match parts.headers.get("x-api-key").map(|key| key.as_bytes()) {
+///         Some(b"ada's key") => Ok(User::new("ada").expect("a valid id")),
+///         Some(_) => Err(AuthError::Invalid("unknown API key")),
+///         None => Err(AuthError::Missing),
+///     }
+/// }
+/// # struct ByApiKey;
+/// # impl wirelark::auth::Authenticator for ByApiKey {
+/// #     fn authenticate<'a>(&'a self, parts: &'a mut http::request::Parts)
+/// #         -> std::pin::Pin<Box<dyn Future<Output = Result<User, AuthError>> + Send + 'a>> { Box::pin(by_api_key(parts)) }
+/// # }
+/// ```
+pub trait Authenticator: Send + Sync + 'static {
+    /// The user, or why there is none.
+    fn authenticate<'a>(
+        &'a self,
+        parts: &'a mut Parts,
+    ) -> Pin<Box<dyn Future<Output = Result<User, AuthError>> + Send + 'a>>;
+
+    /// Whether an offered subprotocol is a credential of this kind, such as `bearer.<token>`. It is then
+    /// not chosen while the client offers another.
+    fn is_credential(&self, protocol: &str) -> bool {
+        let _ = protocol;
+        false
+    }
+}
+
+/// What a user must have to open a connection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Requirements {
+    pub(crate) scopes: Vec<Box<str>>,
+    pub(crate) roles: Vec<Box<str>>,
+}
+
+impl Requirements {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.scopes.is_empty() && self.roles.is_empty()
+    }
+
+    /// Every scope and every role is needed.
+    pub(crate) fn check(&self, user: Option<&User>) -> Result<(), AuthError> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let user = user.ok_or(AuthError::Missing)?;
+        if let Some(scope) = self.scopes.iter().find(|scope| !user.has_scope(scope)) {
+            return Err(AuthError::Forbidden(format!("scope {scope:?}").into()));
+        }
+        if let Some(role) = self.roles.iter().find(|role| !user.has_role(role)) {
+            return Err(AuthError::Forbidden(format!("role {role:?}").into()));
+        }
+        Ok(())
+    }
+}

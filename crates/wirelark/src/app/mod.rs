@@ -1,0 +1,620 @@
+//! Floor 4: the app. Routes, options that are inherited, authentication, and the upgrade's pipeline.
+
+pub mod auth;
+mod error;
+mod handler;
+mod json;
+mod module_path;
+mod route;
+mod socket;
+mod upgrade;
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, Route, get};
+use http::request::Parts;
+use http::{StatusCode, header};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use self::auth::{Authenticator, Requirements};
+pub use self::error::{Close, Error, IntoOutcome, Refusal, Result};
+pub use self::handler::SocketHandler;
+pub use self::json::JsonSocket;
+pub use self::module_path::socket_path;
+use self::route::{Call, Endpoint, RouteService};
+pub use self::route::{LimitsInfo, RouteInfo};
+pub use self::socket::{Receiver, Sender, Socket};
+pub use self::upgrade::{Gone, Upgrade};
+use crate::budget::Budget;
+use crate::connection::RouteContext;
+use crate::hub::Hub;
+use crate::limits::{OptionError, Options};
+use crate::observe::{Observer, Rejection};
+
+/// Bytes all connections together may hold for slow clients, unless set: 256 MiB.
+const BUDGET_BYTES: usize = 256 * 1024 * 1024;
+
+/// A realtime app: routes, their limits, and the layers around them.
+///
+/// It becomes an [`axum::Router`], or [serves](App::serve) itself. Limits on the handshake (a client that
+/// connects and says nothing, headers without end) are only promised when it serves itself; a mounted
+/// router has its host's.
+///
+/// ```no_run
+/// use wirelark::{App, Socket};
+///
+/// async fn echo(mut socket: Socket) -> wirelark::Result {
+///     while let Some(message) = socket.recv().await {
+///         socket.send(message).await?;
+///     }
+///     Ok(())
+/// }
+///
+/// #[tokio::main]
+/// async fn main() -> Result<(), wirelark::ServeError> {
+///     App::new().socket("/echo", echo).serve("127.0.0.1:3000").await
+/// }
+/// ```
+#[must_use = "an app does nothing until it is served or turned into a router"]
+pub struct App<S = ()> {
+    state: S,
+    root: Scope<S>,
+    budget_bytes: usize,
+    shards: Option<usize>,
+    metrics: Option<Box<str>>,
+}
+
+impl App {
+    /// An app without state.
+    pub fn new() -> Self {
+        Self::with_state(())
+    }
+}
+
+impl Default for App {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> App<S> {
+    /// An app whose handlers can extract `State` of `S`.
+    pub fn with_state(state: S) -> Self {
+        let root = Scope::new(state.clone());
+        Self { state, root, budget_bytes: BUDGET_BYTES, shards: None, metrics: None }
+    }
+
+    /// Adds a socket route. `handler` is an async function, or [`socket`] for one with options of its own.
+    pub fn socket<M>(mut self, path: &str, handler: impl IntoSocketRoute<M, S>) -> Self {
+        self.root = self.root.socket(path, handler);
+        self
+    }
+
+    /// Adds a plain HTTP route, as axum's `Router::route`.
+    pub fn route(mut self, path: &str, method_router: MethodRouter<S>) -> Self {
+        self.root = self.root.route(path, method_router);
+        self
+    }
+
+    /// Adds routes under a prefix, with options, authentication and layers of their own.
+    pub fn scope(mut self, prefix: &str, build: impl FnOnce(Scope<S>) -> Scope<S>) -> Self {
+        self.root = self.root.scope(prefix, build);
+        self
+    }
+
+    /// Wraps all routes added before in a tower layer; it runs before every check of a route, the last one
+    /// added outermost, as in axum.
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<Route> + Clone + Send + Sync + 'static,
+        L::Service: Service<Request> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Request>>::Response: IntoResponse + 'static,
+        <L::Service as Service<Request>>::Error: Into<Infallible> + 'static,
+        <L::Service as Service<Request>>::Future: Send + 'static,
+    {
+        self.root = self.root.layer(layer);
+        self
+    }
+
+    /// Options all routes inherit.
+    pub fn options(mut self, options: Options) -> Self {
+        self.root = self.root.options(options);
+        self
+    }
+
+    /// Authenticates every socket route, after the origin check.
+    pub fn auth(mut self, authenticator: impl Authenticator) -> Self {
+        self.root = self.root.auth(authenticator);
+        self
+    }
+
+    /// Serves the counters in Prometheus' text format at `path`.
+    #[cfg(feature = "prometheus")]
+    pub fn metrics(mut self, path: &str) -> Self {
+        self.metrics = Some(path.into());
+        self
+    }
+
+    /// Serves the list of socket routes as JSON at `path`; see [`routes`](Built::routes).
+    pub fn routes_json(self, path: &str) -> Self {
+        self.route(path, get(async |listed: Listed| axum::Json(listed.0.to_vec())))
+    }
+
+    /// The most bytes all connections together may hold for slow clients; 256 MiB unless set. Beyond it new
+    /// connections get 503 and those that hold most are closed with 1013.
+    pub fn budget_bytes(mut self, bytes: usize) -> Self {
+        self.budget_bytes = bytes;
+        self
+    }
+
+    /// How many shards the hub has; as many as the runtime has workers unless set.
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.shards = Some(shards);
+        self
+    }
+
+    /// Checks every option and makes the router.
+    ///
+    /// # Errors
+    /// An impossible option or a route that is there twice, with what to write instead.
+    pub fn build(self) -> Result<Built, BuildError> {
+        let shards = self.shards.unwrap_or_else(default_shards);
+        #[cfg(feature = "prometheus")]
+        let (recorder, scrape) = crate::prometheus::recorder(self.metrics.is_some());
+        #[cfg(not(feature = "prometheus"))]
+        let recorder = None;
+        let observer = Arc::new(Observer::with_recorder(recorder));
+        let budget = Arc::new(Budget::new(self.budget_bytes));
+        let hub = Hub::new(shards, Arc::clone(&observer), Arc::clone(&budget));
+
+        let Scope { router, routes, problems, options, auth, requirements, .. } = self.root;
+        if let Some(problem) = problems.into_iter().next() {
+            return Err(problem);
+        }
+        let outer = Inherited { options, auth, requirements };
+        let mut listed = Vec::with_capacity(routes.len());
+        for route in routes {
+            listed.push(route.fill(&outer, &hub)?);
+        }
+        let listed: Arc<[RouteInfo]> = listed.into();
+
+        #[cfg_attr(not(feature = "prometheus"), allow(unused_mut, reason = "only the metrics route is added late"))]
+        let mut router = router;
+        #[cfg(feature = "prometheus")]
+        if let (Some(path), Some(scrape)) = (&self.metrics, scrape) {
+            router = router.route(path, crate::prometheus::route(scrape, Arc::clone(&observer)));
+        }
+        let router = router
+            .fallback(not_found)
+            .layer(axum::Extension(hub.clone()))
+            .layer(axum::Extension(Listed(Arc::clone(&listed))))
+            .with_state(self.state);
+        Ok(Built { router, hub, routes: listed })
+    }
+}
+
+/// One shard per worker of the runtime the app is built in, else per core.
+fn default_shards() -> usize {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => runtime.metrics().num_workers(),
+        Err(_) => std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+/// An app whose options hold.
+#[derive(Clone, Debug)]
+pub struct Built {
+    router: Router,
+    hub: Hub,
+    routes: Arc<[RouteInfo]>,
+}
+
+impl Built {
+    /// The axum router.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// The hub, for everything outside of handlers.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// The socket routes with their limits.
+    pub fn routes(&self) -> &[RouteInfo] {
+        &self.routes
+    }
+}
+
+/// # Panics
+/// If an option is impossible or a route is there twice. [`App::build`] returns that as an error.
+impl<S: Clone + Send + Sync + 'static> From<App<S>> for Router {
+    fn from(app: App<S>) -> Self {
+        match app.build() {
+            Ok(built) => built.router,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+impl<S> fmt::Debug for App<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("root", &self.root).finish_non_exhaustive()
+    }
+}
+
+/// Routes that share a prefix, options, authentication and layers. Made by [`App::scope`].
+#[must_use = "a scope's routes are added by returning it"]
+pub struct Scope<S = ()> {
+    state: S,
+    router: Router<S>,
+    routes: Vec<SocketRoute>,
+    /// Patterns in use, with their parameters' names left out: two that differ only there are ambiguous.
+    patterns: HashSet<String>,
+    problems: Vec<BuildError>,
+    options: Options,
+    auth: Option<Arc<dyn Authenticator>>,
+    requirements: Requirements,
+}
+
+impl<S: Clone + Send + Sync + 'static> Scope<S> {
+    fn new(state: S) -> Self {
+        Self {
+            state,
+            router: Router::new(),
+            routes: Vec::new(),
+            patterns: HashSet::new(),
+            problems: Vec::new(),
+            options: Options::new(),
+            auth: None,
+            requirements: Requirements::default(),
+        }
+    }
+
+    /// As [`App::socket`].
+    pub fn socket<M>(mut self, path: &str, handler: impl IntoSocketRoute<M, S>) -> Self {
+        if !self.claim(path) {
+            return self;
+        }
+        let route = handler.into_route(path, self.state.clone());
+        self.router = self.router.route_service(path, RouteService(Arc::clone(&route.endpoint)));
+        self.routes.push(route);
+        self
+    }
+
+    /// As [`App::route`].
+    pub fn route(mut self, path: &str, method_router: MethodRouter<S>) -> Self {
+        if self.claim(path) {
+            self.router = self.router.route(path, method_router.layer(from_fn(refuse_upgrades)));
+        }
+        self
+    }
+
+    /// As [`App::scope`].
+    pub fn scope(mut self, prefix: &str, build: impl FnOnce(Self) -> Self) -> Self {
+        if !prefix.starts_with('/') || prefix.len() < 2 || prefix.ends_with('/') {
+            self.problems.push(BuildError::Prefix(prefix.into()));
+            return self;
+        }
+        let inner = build(Self::new(self.state.clone()));
+        for pattern in inner.patterns {
+            let pattern = format!("{}{pattern}", without_names(prefix));
+            if !self.patterns.insert(pattern.clone()) {
+                self.problems.push(BuildError::Duplicate(pattern.into()));
+            }
+        }
+        self.problems.extend(inner.problems);
+        if self.problems.is_empty() {
+            self.router = self.router.nest(prefix, inner.router);
+        }
+        let outer = Inherited { options: inner.options, auth: inner.auth, requirements: inner.requirements };
+        self.routes.extend(inner.routes.into_iter().map(|route| route.within(prefix, &outer)));
+        self
+    }
+
+    /// As [`App::layer`].
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<Route> + Clone + Send + Sync + 'static,
+        L::Service: Service<Request> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Request>>::Response: IntoResponse + 'static,
+        <L::Service as Service<Request>>::Error: Into<Infallible> + 'static,
+        <L::Service as Service<Request>>::Future: Send + 'static,
+    {
+        self.router = self.router.layer(layer);
+        self
+    }
+
+    /// Options this scope's routes inherit; what is left out comes from the scope around it.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options.or(&self.options);
+        self
+    }
+
+    /// Authenticates this scope's socket routes, instead of the scope around it.
+    pub fn auth(mut self, authenticator: impl Authenticator) -> Self {
+        self.auth = Some(Arc::new(authenticator));
+        self
+    }
+
+    /// Users of this scope's socket routes must have a scope of this name, beside what routes ask for.
+    pub fn require_scope(mut self, scope: &str) -> Self {
+        self.requirements.scopes.push(scope.into());
+        self
+    }
+
+    /// Users of this scope's socket routes must have a role, beside what routes ask for.
+    pub fn require_role(mut self, role: &str) -> Self {
+        self.requirements.roles.push(role.into());
+        self
+    }
+
+    /// Notes that a path is in use; false, and a problem, if it cannot be.
+    fn claim(&mut self, path: &str) -> bool {
+        if !path.starts_with('/') {
+            self.problems.push(BuildError::Path(path.into()));
+            return false;
+        }
+        let fresh = self.patterns.insert(without_names(path));
+        if !fresh {
+            self.problems.push(BuildError::Duplicate(path.into()));
+        }
+        fresh
+    }
+}
+
+impl<S> fmt::Debug for Scope<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").field("patterns", &self.patterns).finish_non_exhaustive()
+    }
+}
+
+/// A pattern with its parameters' names left out: `/rooms/{room}` and `/rooms/{id}` are the same route.
+fn without_names(pattern: &str) -> String {
+    let mut shape = String::with_capacity(pattern.len());
+    let mut inside = false;
+    for c in pattern.chars() {
+        match c {
+            '{' => inside = true,
+            '}' => inside = false,
+            '*' if inside => {}
+            _ if inside => continue,
+            _ => {}
+        }
+        shape.push(c);
+    }
+    shape
+}
+
+/// An app that cannot be built; the message says what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// An impossible option.
+    #[error("route {route:?}: {error}")]
+    Option {
+        /// The route's pattern.
+        route: Box<str>,
+        /// What is wrong.
+        error: OptionError,
+    },
+    /// Two routes that would match the same paths.
+    #[error("route {0:?} is there twice: give one of them another path (parameters' names make no difference)")]
+    Duplicate(Box<str>),
+    /// A path that does not begin with a slash.
+    #[error("route {0:?} does not begin with a slash: write \"/{0}\"")]
+    Path(Box<str>),
+    /// A prefix that is empty, does not begin with a slash or ends with one.
+    #[error("scope prefix {0:?} must begin with a slash and not end with one, such as \"/api\"")]
+    Prefix(Box<str>),
+    /// A route asks for scopes or roles and nothing tells who connects.
+    #[error("route {0:?} requires a scope or a role but has no authenticator: add `.auth(..)` to it, its scope or the app")]
+    Unauthenticated(Box<str>),
+}
+
+/// What routes take from the scopes around them.
+struct Inherited {
+    options: Options,
+    auth: Option<Arc<dyn Authenticator>>,
+    requirements: Requirements,
+}
+
+/// A socket route before its app is built.
+pub struct SocketRoute {
+    path: String,
+    call: Call,
+    options: Options,
+    auth: Option<Arc<dyn Authenticator>>,
+    requirements: Requirements,
+    endpoint: Arc<OnceLock<Endpoint>>,
+}
+
+impl SocketRoute {
+    fn within(mut self, prefix: &str, outer: &Inherited) -> Self {
+        self.path.insert_str(0, prefix);
+        self.inherit(outer);
+        self
+    }
+
+    fn inherit(&mut self, outer: &Inherited) {
+        self.options = std::mem::take(&mut self.options).or(&outer.options);
+        self.auth = self.auth.take().or_else(|| outer.auth.clone());
+        self.requirements.scopes.extend_from_slice(&outer.requirements.scopes);
+        self.requirements.roles.extend_from_slice(&outer.requirements.roles);
+    }
+
+    fn fill(mut self, outer: &Inherited, hub: &Hub) -> Result<RouteInfo, BuildError> {
+        self.inherit(outer);
+        let path: Box<str> = self.path.into();
+        let limits =
+            self.options.resolve().map_err(|error| BuildError::Option { route: path.clone(), error })?;
+        let info = RouteInfo::new(&path, &limits, self.auth.is_some(), &self.requirements);
+        let rate = route::rate_limiter(&limits);
+        let counters = hub.observer().route(&path);
+        let budget = Arc::clone(hub.budget());
+        let context = Arc::new(RouteContext { pattern: path, limits, counters, budget });
+        let endpoint = Endpoint {
+            context,
+            hub: hub.clone(),
+            auth: self.auth,
+            requirements: self.requirements,
+            rate,
+            call: self.call,
+        };
+        let _ = self.endpoint.set(endpoint);
+        Ok(info)
+    }
+}
+
+impl fmt::Debug for SocketRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketRoute").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// A handler with options of its own: `socket(echo).options(..)`.
+#[derive(Clone)]
+#[must_use = "a route does nothing until it is added to an app"]
+pub struct SocketBuilder<H> {
+    handler: H,
+    options: Options,
+    auth: Option<Arc<dyn Authenticator>>,
+    requirements: Requirements,
+}
+
+/// Gives a handler options of its own.
+pub fn socket<H>(handler: H) -> SocketBuilder<H> {
+    SocketBuilder { handler, options: Options::new(), auth: None, requirements: Requirements::default() }
+}
+
+impl<H> SocketBuilder<H> {
+    /// Options of this route; what is left out is inherited.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options.or(&self.options);
+        self
+    }
+
+    /// Authenticates this route, instead of what the scopes around it say.
+    pub fn auth(mut self, authenticator: impl Authenticator) -> Self {
+        self.auth = Some(Arc::new(authenticator));
+        self
+    }
+
+    /// The user must have this scope; otherwise 403.
+    pub fn require_scope(mut self, scope: &str) -> Self {
+        self.requirements.scopes.push(scope.into());
+        self
+    }
+
+    /// The user must have this role; otherwise 403.
+    pub fn require_role(mut self, role: &str) -> Self {
+        self.requirements.roles.push(role.into());
+        self
+    }
+}
+
+impl<H> fmt::Debug for SocketBuilder<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketBuilder").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// What can be added as a socket route: an async function, or [`socket`] of one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot serve a socket route",
+    note = "a socket handler is an `async fn(extractors.., socket: Socket)` that returns `()` or a `Result<(), E>`",
+    note = "every argument before the `Socket` (or `Upgrade`) must implement `FromRequestParts`"
+)]
+pub trait IntoSocketRoute<Marker, S> {
+    #[doc(hidden)]
+    fn into_route(self, path: &str, state: S) -> SocketRoute;
+}
+
+/// Marks a handler without options of its own.
+#[derive(Debug)]
+pub struct Plain;
+
+#[diagnostic::do_not_recommend]
+impl<H, M, S> IntoSocketRoute<(Plain, M), S> for H
+where
+    H: SocketHandler<M, S>,
+    S: Clone + Send + Sync + 'static,
+{
+    fn into_route(self, path: &str, state: S) -> SocketRoute {
+        socket(self).into_route(path, state)
+    }
+}
+
+/// Marks a handler with options.
+#[derive(Debug)]
+pub struct WithOptions;
+
+impl<H, M, S> IntoSocketRoute<(WithOptions, M), S> for SocketBuilder<H>
+where
+    H: SocketHandler<M, S>,
+    S: Clone + Send + Sync + 'static,
+{
+    fn into_route(self, path: &str, state: S) -> SocketRoute {
+        SocketRoute {
+            path: path.to_owned(),
+            call: route::call(self.handler, state),
+            options: self.options,
+            auth: self.auth,
+            requirements: self.requirements,
+            endpoint: Arc::default(),
+        }
+    }
+}
+
+/// The hub, in any handler of the app.
+impl<S: Sync> FromRequestParts<S> for Hub {
+    type Rejection = StatusCode;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
+        parts.extensions.get().cloned().ok_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+/// The app's socket routes, for the route that lists them.
+#[derive(Clone)]
+struct Listed(Arc<[RouteInfo]>);
+
+impl<S: Sync> FromRequestParts<S> for Listed {
+    type Rejection = StatusCode;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
+        parts.extensions.get().cloned().ok_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+fn wants_upgrade(request: &Request<Body>) -> bool {
+    let upgrade = request.headers().get_all(header::UPGRADE);
+    upgrade.into_iter().any(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// A WebSocket upgrade of a plain HTTP route would otherwise look like a success that never speaks.
+async fn refuse_upgrades(hub: Option<axum::Extension<Hub>>, request: Request, next: Next) -> Response {
+    if !wants_upgrade(&request) {
+        return next.run(request).await;
+    }
+    if let Some(axum::Extension(hub)) = hub {
+        hub.observer().rejected(Rejection::Method);
+    }
+    (StatusCode::METHOD_NOT_ALLOWED, "this path speaks HTTP, not WebSocket").into_response()
+}
+
+async fn not_found(hub: Option<axum::Extension<Hub>>, request: Request) -> StatusCode {
+    if let (true, Some(axum::Extension(hub))) = (wants_upgrade(&request), hub) {
+        hub.observer().rejected(Rejection::NotFound);
+    }
+    StatusCode::NOT_FOUND
+}

@@ -1,0 +1,326 @@
+//! One socket route: every check between the request and the handler, in the order promised.
+//!
+//! handshake → room on the node → origin → subprotocol → authentication → authorisation → upgrade rate →
+//! extractors and handler → 101. Middleware has run before all of it.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::response::{IntoResponse, Response};
+use governor::clock::Clock;
+use governor::{DefaultKeyedRateLimiter, Quota};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use serde::Serialize;
+use tokio::time::timeout;
+use tower_service::Service;
+use wirelark_proto::handshake::{self, server::Offer};
+
+use super::auth::{AuthError, Authenticator, Requirements, User};
+use super::handler::SocketHandler;
+use super::upgrade::Pending;
+use crate::connection::{Agreed, RouteContext};
+use crate::hub::Hub;
+use crate::limits::{Limits, Origins};
+use crate::observe::Rejection;
+
+type ResponseFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// Calls a handler with the state baked in.
+pub(crate) type Call = Arc<dyn Fn(Parts, Pending) -> ResponseFuture + Send + Sync>;
+
+pub(crate) fn call<H, M, S>(handler: H, state: S) -> Call
+where
+    H: SocketHandler<M, S>,
+    S: Clone + Send + Sync + 'static,
+{
+    Arc::new(move |parts, pending| handler.clone().call(parts, state.clone(), pending))
+}
+
+/// What a route became when its app was built.
+pub(crate) struct Endpoint {
+    pub(crate) context: Arc<RouteContext>,
+    pub(crate) hub: Hub,
+    pub(crate) auth: Option<Arc<dyn Authenticator>>,
+    pub(crate) requirements: Requirements,
+    pub(crate) rate: Option<DefaultKeyedRateLimiter<IpAddr>>,
+    pub(crate) call: Call,
+}
+
+/// The service mounted in the router. Its endpoint is filled in when the app is built and all options are
+/// known.
+#[derive(Clone)]
+pub(crate) struct RouteService(pub(crate) Arc<OnceLock<Endpoint>>);
+
+impl Service<Request<Body>> for RouteService {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let endpoint = Arc::clone(&self.0);
+        Box::pin(async move {
+            let endpoint = endpoint.get().expect("an app's router is only handed out when it is built");
+            Ok(endpoint.upgrade(request).await.unwrap_or_else(|refused| refused))
+        })
+    }
+}
+
+impl Endpoint {
+    /// The 101, or the refusal as the error.
+    async fn upgrade(&self, request: Request<Body>) -> Result<Response, Response> {
+        let (mut parts, _body) = request.into_parts();
+        let offer = handshake::server::validate(&parts.method, parts.version, &parts.headers)
+            .map_err(|refusal| self.refuse(Rejection::Handshake, refusal_response(&refusal)))?;
+        let Some(on_upgrade) = parts.extensions.remove::<hyper::upgrade::OnUpgrade>() else {
+            let text = "this server cannot upgrade connections of this kind";
+            return Err(self.refuse(Rejection::Handshake, (StatusCode::NOT_IMPLEMENTED, text).into_response()));
+        };
+        let reservation = self.hub.reserve().ok_or_else(|| self.overloaded())?;
+        self.check_origin(&parts.headers)?;
+        let protocol = self.choose_protocol(&offer)?;
+        let user = self.authenticate(&mut parts).await?;
+        self.requirements.check(user.as_ref()).map_err(|error| self.unauthorized(error))?;
+        self.check_rate(&parts)?;
+        let negotiated = self.context.limits.compression.as_ref().and_then(|wish| offer.negotiate(wish));
+        let (compression, extensions) = negotiated.unzip();
+        let pending = Pending {
+            context: Arc::clone(&self.context),
+            hub: self.hub.clone(),
+            reservation,
+            on_upgrade,
+            accept: offer.accept.clone(),
+            protocol: protocol.as_deref().and_then(|protocol| HeaderValue::from_str(protocol).ok()),
+            extensions,
+            agreed: Agreed { protocol, compression },
+        };
+        match timeout(self.context.limits.accept_timeout, (self.call)(parts, pending)).await {
+            Ok(response) => Ok(response),
+            Err(_) => {
+                let text = "the upgrade was not answered in time";
+                Err(self.refuse(Rejection::Timeout, (StatusCode::GATEWAY_TIMEOUT, text).into_response()))
+            }
+        }
+    }
+
+    fn check_origin(&self, headers: &HeaderMap) -> Result<(), Response> {
+        let limits = &self.context.limits;
+        if origin_allowed(headers, &limits.origins, limits.require_origin) {
+            return Ok(());
+        }
+        let text = "pages of this origin may not connect here";
+        Err(self.refuse(Rejection::Origin, (StatusCode::FORBIDDEN, text).into_response()))
+    }
+
+    /// The subprotocol to answer with. A credential in the list is echoed only when nothing else could be:
+    /// browsers drop a connection that answers none of the protocols they offered.
+    fn choose_protocol(&self, offer: &Offer) -> Result<Option<Box<str>>, Response> {
+        let Limits { protocols, require_protocol, .. } = &self.context.limits;
+        let is_credential =
+            |protocol: &str| self.auth.as_ref().is_some_and(|auth| auth.is_credential(protocol));
+        let chosen = offer.protocols().find(|offered| protocols.iter().any(|known| **known == **offered));
+        if chosen.is_none() && !protocols.is_empty() && *require_protocol {
+            let text = format!("offer one of the subprotocols {}", protocols.join(", "));
+            return Err(self.refuse(Rejection::Protocol, (StatusCode::BAD_REQUEST, text).into_response()));
+        }
+        Ok(chosen.or_else(|| offer.protocols().find(|offered| is_credential(offered))).map(Into::into))
+    }
+
+    /// A user whom middleware has put into the request is authenticated already.
+    async fn authenticate(&self, parts: &mut Parts) -> Result<Option<User>, Response> {
+        if let (Some(auth), None) = (&self.auth, parts.extensions.get::<User>()) {
+            let user = auth.authenticate(parts).await.map_err(|error| self.unauthorized(error))?;
+            parts.extensions.insert(user);
+        }
+        Ok(parts.extensions.get().cloned())
+    }
+
+    fn unauthorized(&self, error: AuthError) -> Response {
+        let why = if error.is_forbidden() { Rejection::Forbidden } else { Rejection::Unauthorized };
+        self.refuse(why, error.into_response())
+    }
+
+    fn check_rate(&self, parts: &Parts) -> Result<(), Response> {
+        let (Some(rate), Some(ConnectInfo(address))) = (&self.rate, parts.extensions.get::<ConnectInfo<SocketAddr>>())
+        else {
+            return Ok(());
+        };
+        let Err(until) = rate.check_key(&address.ip()) else { return Ok(()) };
+        let wait = until.wait_time_from(governor::clock::DefaultClock::default().now());
+        let seconds = wait.as_secs() + 1;
+        let answer = (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())], "too many upgrades");
+        Err(self.refuse(Rejection::Rate, answer.into_response()))
+    }
+
+    fn overloaded(&self) -> Response {
+        let answer = (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "no room for a connection now");
+        self.refuse(Rejection::Overload, answer.into_response())
+    }
+
+    fn refuse(&self, why: Rejection, response: Response) -> Response {
+        self.hub.observer().rejected(why);
+        response
+    }
+}
+
+pub(crate) fn rate_limiter(limits: &Limits) -> Option<DefaultKeyedRateLimiter<IpAddr>> {
+    let rate = limits.upgrade_rate?;
+    Some(DefaultKeyedRateLimiter::keyed(Quota::per_second(rate.per_second).allow_burst(rate.burst)))
+}
+
+fn refusal_response(refusal: &handshake::server::Refusal) -> Response {
+    let mut response = (refusal.status(), refusal.message().to_owned()).into_response();
+    response.headers_mut().extend(refusal.headers().clone());
+    response
+}
+
+/// Browsers send `Origin` with every WebSocket handshake and let no page change it.
+fn origin_allowed(headers: &HeaderMap, origins: &Origins, required: bool) -> bool {
+    let mut values = headers.get_all(header::ORIGIN).into_iter();
+    let (Some(origin), None) = (values.next(), values.next()) else {
+        // None is fine unless required; two are a forgery.
+        return headers.get(header::ORIGIN).is_none() && !required;
+    };
+    let Ok(origin) = origin.to_str() else { return false };
+    match origins {
+        Origins::Any => true,
+        Origins::List(list) => list.iter().any(|allowed| **allowed == *origin),
+        Origins::SameHost => {
+            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+            let origin_host = origin.split_once("://").map(|(_, host)| host);
+            host.zip(origin_host).is_some_and(|(host, origin)| host.eq_ignore_ascii_case(origin))
+        }
+    }
+}
+
+/// What can be said about a route while the app runs; see [`App::routes`](crate::App::routes).
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct RouteInfo {
+    /// The pattern, such as `/rooms/{room}`.
+    pub path: Box<str>,
+    /// `socket`.
+    pub kind: &'static str,
+    /// Subprotocols.
+    pub protocols: Box<[Box<str>]>,
+    /// `same-host`, `*` or the list.
+    pub origins: Vec<Box<str>>,
+    /// Whether an authenticator guards the route.
+    pub authenticated: bool,
+    /// Scopes a user must have.
+    pub scopes: Vec<Box<str>>,
+    /// Roles a user must have.
+    pub roles: Vec<Box<str>>,
+    /// Limits, in bytes and milliseconds; `null` is off.
+    pub limits: LimitsInfo,
+}
+
+/// The limits of a route.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct LimitsInfo {
+    /// Largest message in bytes.
+    pub message_bytes: usize,
+    /// Most bytes queued for a slow client.
+    pub outbox_bytes: usize,
+    /// What happens beyond that.
+    pub slow_client: &'static str,
+    /// Interval of pings in milliseconds.
+    pub heartbeat_ms: Option<u128>,
+    /// Milliseconds a ping may stay unanswered.
+    pub pong_deadline_ms: u128,
+    /// Milliseconds without a message.
+    pub idle_ms: Option<u128>,
+    /// Milliseconds a close handshake may take.
+    pub close_timeout_ms: u128,
+    /// Milliseconds an upgrade may take.
+    pub accept_timeout_ms: u128,
+    /// Whether permessage-deflate is agreed to.
+    pub compression: bool,
+    /// Upgrades per second and address.
+    pub upgrades_per_second: Option<u32>,
+}
+
+impl RouteInfo {
+    pub(crate) fn new(path: &str, limits: &Limits, authenticated: bool, requirements: &Requirements) -> Self {
+        Self {
+            path: path.into(),
+            kind: "socket",
+            protocols: limits.protocols.clone(),
+            origins: match &limits.origins {
+                Origins::SameHost => vec!["same-host".into()],
+                Origins::Any => vec!["*".into()],
+                Origins::List(list) => list.to_vec(),
+            },
+            authenticated,
+            scopes: requirements.scopes.clone(),
+            roles: requirements.roles.clone(),
+            limits: LimitsInfo {
+                message_bytes: limits.message_bytes,
+                outbox_bytes: limits.outbox_bytes,
+                slow_client: limits.slow_client.as_str(),
+                heartbeat_ms: limits.heartbeat.map(|interval| interval.as_millis()),
+                pong_deadline_ms: limits.pong_deadline.as_millis(),
+                idle_ms: limits.idle.map(|limit| limit.as_millis()),
+                close_timeout_ms: limits.close_timeout.as_millis(),
+                accept_timeout_ms: limits.accept_timeout.as_millis(),
+                compression: limits.compression.is_some(),
+                upgrades_per_second: limits.upgrade_rate.map(|rate| rate.per_second.get()),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("context", &self.context).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_origin(origins: &Origins, required: bool, sent: &[&str], allowed: bool) {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("app.example.com:8080"));
+        for origin in sent {
+            headers.append(header::ORIGIN, HeaderValue::from_bytes(origin.as_bytes()).expect("a header value"));
+        }
+        assert_eq!(origin_allowed(&headers, origins, required), allowed, "{origins:?} {sent:?}");
+    }
+
+    #[test]
+    fn origins_are_compared_exactly() {
+        let list = Origins::List(["https://a.example".into()].into());
+        check_origin(&list, false, &["https://a.example"], true);
+        check_origin(&list, false, &["https://A.example"], false);
+        check_origin(&list, false, &["https://a.example.evil.com"], false);
+        check_origin(&list, false, &["https://a.example", "https://a.example"], false);
+        check_origin(&list, false, &["\u{fc}"], false);
+        check_origin(&list, false, &[], true);
+        check_origin(&list, true, &[], false);
+        check_origin(&Origins::Any, false, &["https://anything.example"], true);
+    }
+
+    #[test]
+    fn the_default_is_the_pages_own_host() {
+        check_origin(&Origins::SameHost, false, &["http://app.example.com:8080"], true);
+        check_origin(&Origins::SameHost, false, &["https://app.example.com:8080"], true);
+        check_origin(&Origins::SameHost, false, &["https://app.example.com"], false);
+        check_origin(&Origins::SameHost, false, &["https://evil.example"], false);
+        check_origin(&Origins::SameHost, false, &["null"], false);
+        check_origin(&Origins::SameHost, false, &[], true);
+    }
+}

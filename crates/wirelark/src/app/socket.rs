@@ -1,0 +1,354 @@
+//! A connection in the hands of a handler.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_sink::Sink;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+use wirelark_proto::{CloseCode, CloseFrame, Message};
+
+use super::json::JsonSocket;
+use crate::connection::{Closed, ConflationKey, Connection, ConnectionId, SendError, Unsent};
+use crate::hub::{Hub, InvalidRoom, Room, RoomName};
+
+/// One open WebSocket connection: the last argument of a socket handler.
+///
+/// Receiving and sending may be done from one place ([`recv`](Self::recv), [`send`](Self::send)), from two
+/// ([`split`](Self::split)), or through the `Stream` and `Sink` traits. Pings are answered, fragments put
+/// together and limits kept without the handler's help.
+///
+/// When the handler returns the connection closes with 1000, unless [`keep_open`](Self::keep_open) was
+/// called.
+pub struct Socket {
+    sender: Sender,
+    receiver: Receiver,
+}
+
+impl Socket {
+    pub(crate) fn new(connection: Arc<Connection>, hub: Hub) -> Self {
+        let receiver = Receiver { connection: Arc::clone(&connection) };
+        Self { sender: Sender { connection, hub }, receiver }
+    }
+
+    /// The next text or binary message, in order. `None` when no more will come: the client closed or
+    /// vanished, or this side closed. [`closed`](Sender::closed) tells which.
+    ///
+    /// Messages that arrived before the end are still handed over first.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no message.
+    pub async fn recv(&mut self) -> Option<Message> {
+        self.receiver.recv().await
+    }
+
+    /// Queues a message for the client. What is queued leaves in one write when the handler next waits.
+    ///
+    /// # When the outbox is full
+    /// The route's [`SlowClient`](crate::SlowClient) policy decides: an error, a close, a wait, or a drop.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`] once the connection is closing: a normal end, which `?` in a handler passes on
+    /// as such. [`SendError::TooLarge`] over the route's `message_bytes`; the connection then closes with 1009.
+    ///
+    /// # Cancel safety
+    /// Dropped while it waits for room, the message was not queued.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.sender.send(message).await
+    }
+
+    /// Queues a value as JSON text.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); or the value cannot be written as JSON.
+    pub async fn send_json(&self, value: &impl Serialize) -> crate::Result {
+        self.sender.send_json(value).await
+    }
+
+    /// A sending half and a receiving half, for two tasks or two places in one.
+    pub fn split(self) -> (Sender, Receiver) {
+        (self.sender, self.receiver)
+    }
+
+    /// A handle that can send, close and join from anywhere, for as long as the connection lives.
+    pub fn sender(&self) -> Sender {
+        self.sender.clone()
+    }
+
+    /// Receives and sends values as JSON; see [`JsonSocket`].
+    pub fn json<In, Out>(self) -> JsonSocket<In, Out> {
+        JsonSocket::new(self)
+    }
+
+    /// Leaves the connection open when the handler returns, until the client or somebody else closes it.
+    /// Messages that arrive after the `Socket` is dropped are counted and dropped.
+    pub fn keep_open(&self) {
+        self.sender.keep_open();
+    }
+
+    /// Begins the close handshake. Only the first call counts; messages sent before it still leave.
+    pub fn close(&self, code: impl Into<CloseCode>, reason: &str) {
+        self.sender.close(code, reason);
+    }
+
+    /// Sends a ping with a payload of at most 125 bytes. The heartbeat sends its own.
+    ///
+    /// # Errors
+    /// [`SendError::TooLarge`] for a longer payload, [`SendError::Closed`].
+    pub async fn ping(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
+        self.sender.ping(payload).await
+    }
+
+    /// Sends an unsolicited pong with a payload of at most 125 bytes.
+    ///
+    /// # Errors
+    /// [`SendError::TooLarge`] for a longer payload, [`SendError::Closed`].
+    pub async fn pong(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
+        self.sender.pong(payload).await
+    }
+
+    /// Fires once, when nothing more will be received: the client closed or vanished, this side closes, or
+    /// the server shuts down.
+    pub fn token(&self) -> CancellationToken {
+        self.sender.token()
+    }
+
+    /// This connection's id.
+    pub fn id(&self) -> ConnectionId {
+        self.sender.id()
+    }
+
+    /// The subprotocol that was agreed, or `""`.
+    pub fn protocol(&self) -> &str {
+        self.sender.protocol()
+    }
+
+    /// The app's hub.
+    pub fn hub(&self) -> &Hub {
+        &self.sender.hub
+    }
+
+    /// Joins a room. It is left when the connection ends.
+    ///
+    /// # Errors
+    /// A name must have 1 to 256 characters and no control characters.
+    pub fn join(&self, room: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>) -> Result<Room, InvalidRoom> {
+        self.sender.join(room)
+    }
+
+    /// How the connection ended, once it has.
+    pub fn closed(&self) -> Option<Closed> {
+        self.sender.closed()
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Socket").field(&self.id()).finish()
+    }
+}
+
+impl Stream for Socket {
+    type Item = Message;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.receiver.connection.poll_recv(cx)
+    }
+}
+
+/// Ready when the outbox has taken the message before. `poll_flush` does not wait for the client: frames
+/// leave when the task yields.
+impl Sink<Message> for Socket {
+    type Error = SendError;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.sender.connection.poll_room(cx)
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
+        self.sender.try_send(message)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.close(CloseCode::NORMAL, "");
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The receiving half of a [`Socket`].
+pub struct Receiver {
+    connection: Arc<Connection>,
+}
+
+impl Receiver {
+    /// As [`Socket::recv`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no message.
+    pub async fn recv(&mut self) -> Option<Message> {
+        poll_fn(|cx| self.connection.poll_recv(cx)).await
+    }
+}
+
+impl Stream for Receiver {
+    type Item = Message;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.connection.poll_recv(cx)
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.connection.abandon_inbound();
+    }
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Receiver").field(&self.connection.id).finish()
+    }
+}
+
+/// The sending half of a [`Socket`]. Cheap to clone; usable from any task.
+///
+/// Messages of one task keep their order; between tasks the order is that of the calls.
+#[derive(Clone)]
+pub struct Sender {
+    connection: Arc<Connection>,
+    hub: Hub,
+}
+
+impl Sender {
+    /// As [`Socket::send`].
+    ///
+    /// # Errors
+    /// As [`Socket::send`].
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.queue(message.into(), None).await
+    }
+
+    /// As [`send`](Self::send). On a route with [`SlowClient::Conflate`](crate::SlowClient::Conflate), and
+    /// only while the client is behind, the message replaces a waiting one of the same key.
+    ///
+    /// # Errors
+    /// As [`Socket::send`].
+    pub async fn send_keyed(&self, key: ConflationKey, message: impl Into<Message>) -> Result<(), SendError> {
+        self.queue(message.into(), Some(key)).await
+    }
+
+    async fn queue(&self, message: Message, key: Option<ConflationKey>) -> Result<(), SendError> {
+        let mut unsent = Some(Unsent::Message(message));
+        poll_fn(|cx| self.connection.poll_send(cx, &mut unsent, key)).await
+    }
+
+    /// Queues a value as JSON text.
+    ///
+    /// # Errors
+    /// As [`Socket::send`]; or the value cannot be written as JSON.
+    pub async fn send_json(&self, value: &impl Serialize) -> crate::Result {
+        self.send(serde_json::to_string(value)?).await?;
+        Ok(())
+    }
+
+    /// Queues a message without waiting, whatever the policy.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] where [`send`](Self::send) would wait or fail; otherwise as [`Socket::send`].
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.connection.try_send(message.into(), None)
+    }
+
+    /// As [`Socket::ping`].
+    ///
+    /// # Errors
+    /// As [`Socket::ping`].
+    pub async fn ping(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
+        self.control(Message::Ping(payload.into()))
+    }
+
+    /// As [`Socket::pong`].
+    ///
+    /// # Errors
+    /// As [`Socket::pong`].
+    pub async fn pong(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
+        self.control(Message::Pong(payload.into()))
+    }
+
+    fn control(&self, message: Message) -> Result<(), SendError> {
+        match message.len() {
+            0..=125 => self.connection.try_send(message, None),
+            _ => Err(SendError::TooLarge),
+        }
+    }
+
+    /// As [`Socket::close`].
+    pub fn close(&self, code: impl Into<CloseCode>, reason: &str) {
+        self.connection.close(CloseFrame::new(code.into(), reason));
+    }
+
+    /// As [`Socket::keep_open`].
+    pub fn keep_open(&self) {
+        self.connection.keep_open();
+    }
+
+    /// As [`Socket::token`].
+    pub fn token(&self) -> CancellationToken {
+        self.connection.token()
+    }
+
+    /// This connection's id.
+    pub fn id(&self) -> ConnectionId {
+        self.connection.id
+    }
+
+    /// The subprotocol that was agreed, or `""`.
+    pub fn protocol(&self) -> &str {
+        self.connection.protocol()
+    }
+
+    /// The app's hub.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// As [`Socket::join`].
+    ///
+    /// # Errors
+    /// As [`Socket::join`].
+    pub fn join(&self, room: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>) -> Result<Room, InvalidRoom> {
+        let room = self.hub.room(room)?;
+        room.join(self.id());
+        Ok(room)
+    }
+
+    /// How the connection ended, once it has.
+    pub fn closed(&self) -> Option<Closed> {
+        self.connection.closed()
+    }
+
+    /// Messages dropped for this connection by its route's policy.
+    pub fn dropped_messages(&self) -> u64 {
+        self.connection.dropped_messages()
+    }
+
+    /// Bytes queued and not yet taken by the kernel.
+    pub fn queued_bytes(&self) -> usize {
+        self.connection.queued_bytes()
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Sender").field(&self.connection.id).finish()
+    }
+}

@@ -1,0 +1,292 @@
+//! From an accepted upgrade to a running connection.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+use super::error::IntoOutcome;
+use super::socket::Socket;
+use crate::connection::{Agreed, Connection, ConnectionId, Driver, Handler, RouteContext};
+use crate::hub::{Hub, Reservation};
+use crate::limits::SlowClient;
+use crate::net::pipe::PipeEnd;
+use crate::net::socket_options;
+use crate::net::wire::{self, ReadWire, WriteWire};
+use crate::observe::Rejection;
+
+/// An upgrade that has passed every check of its route and waits for the handler.
+#[derive(Debug)]
+pub struct Pending {
+    pub(crate) context: Arc<RouteContext>,
+    pub(crate) hub: Hub,
+    pub(crate) reservation: Reservation,
+    pub(crate) on_upgrade: OnUpgrade,
+    pub(crate) accept: HeaderValue,
+    pub(crate) protocol: Option<HeaderValue>,
+    pub(crate) extensions: Option<HeaderValue>,
+    pub(crate) agreed: Agreed,
+}
+
+impl Pending {
+    /// Answers 101 and runs the handler once the stream has changed hands.
+    pub(crate) fn accept<F, Fut>(self, handler: F) -> Response
+    where
+        F: FnOnce(Socket) -> Fut + Send + 'static,
+        Fut: Future<Output: IntoOutcome> + Send + 'static,
+    {
+        self.switch(move |socket, route| {
+            let route = Arc::clone(route);
+            let running = handler(socket);
+            Box::pin(async move { running.await.into_outcome(&route.pattern).0 })
+        })
+    }
+
+    /// Lets the handler decide; it goes on running after it has accepted.
+    pub(crate) async fn decide<F, Fut>(self, handler: F) -> Response
+    where
+        F: FnOnce(Upgrade) -> Fut + Send + 'static,
+        Fut: Future<Output: IntoOutcome> + Send + 'static,
+    {
+        let (decided, mut decision) = oneshot::channel();
+        let (route, hub) = (Arc::clone(&self.context), self.hub.clone());
+        let upgrade = Upgrade {
+            id: self.reservation.id(),
+            protocol: self.agreed.protocol.clone(),
+            hub: self.hub.clone(),
+            slow_client: None,
+            decided,
+        };
+        let mut running = Box::pin(handler(upgrade));
+        let first = poll_fn(|cx| {
+            if let Poll::Ready(output) = running.as_mut().poll(cx) {
+                return Poll::Ready(Err(output.into_refusal(&route.pattern)));
+            }
+            Pin::new(&mut decision).poll(cx).map(Ok)
+        });
+        match first.await {
+            Err(response) => self.refuse(response),
+            // The `Upgrade` is gone without an answer; what the handler returns is one.
+            Ok(Err(_)) => {
+                let response = running.await.into_refusal(&route.pattern);
+                self.refuse(response)
+            }
+            Ok(Ok(Decision::Refuse(refusal))) => {
+                let response = *refusal;
+                // The handler may have more to do; nobody waits for it.
+                let refused = self.refuse(response);
+                hub.tasks().spawn(async move { drop(running.await) });
+                refused
+            }
+            Ok(Ok(Decision::Accept(opened, slow_client))) => self.with_policy(slow_client).switch(move |socket, route| {
+                // A handler that stopped waiting has dropped its end: its socket closes with it.
+                let _ = opened.send(socket);
+                let route = Arc::clone(route);
+                Box::pin(async move { running.await.into_outcome(&route.pattern).0 })
+            }),
+        }
+    }
+
+    /// Passes on a handler's or an extractor's own answer.
+    pub(crate) fn refuse(&self, response: Response) -> Response {
+        self.hub.observer().rejected(match response.status() {
+            StatusCode::UNAUTHORIZED => Rejection::Unauthorized,
+            StatusCode::FORBIDDEN => Rejection::Forbidden,
+            _ => Rejection::Handler,
+        });
+        response
+    }
+
+    /// The same upgrade for a connection with a policy of its own.
+    fn with_policy(mut self, policy: Option<SlowClient>) -> Self {
+        if let Some(policy) = policy {
+            let mut context = RouteContext::clone(&self.context);
+            context.limits.slow_client = policy;
+            self.context = Arc::new(context);
+        }
+        self
+    }
+
+    fn switch(self, start: impl FnOnce(Socket, &Arc<RouteContext>) -> Handler + Send + 'static) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers.reserve(5);
+        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, self.accept);
+        if let Some(protocol) = self.protocol {
+            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+        }
+        if let Some(extensions) = self.extensions {
+            headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, extensions);
+        }
+        self.context.counters.upgraded();
+        let Self { context, hub, reservation, on_upgrade, agreed, .. } = self;
+        // A task of its own only until the stream is here: what it holds is gone before the connection waits.
+        hub.tasks().clone().spawn(async move {
+            match on_upgrade.await {
+                Ok(upgraded) => open(upgraded, context, hub, reservation, agreed, start),
+                Err(error) => tracing::debug!(route = &*context.pattern, %error, "the client left during its upgrade"),
+            }
+        });
+        response
+    }
+}
+
+fn open(
+    upgraded: Upgraded,
+    context: Arc<RouteContext>,
+    hub: Hub,
+    reservation: Reservation,
+    agreed: Agreed,
+    start: impl FnOnce(Socket, &Arc<RouteContext>) -> Handler,
+) {
+    let (wires, early) = take_stream(upgraded);
+    let connection = Arc::new(Connection::new(reservation.take(), context, wires, agreed));
+    connection.receive_early(&early);
+    drop(early);
+    hub.register(Arc::clone(&connection));
+    let handler = start(Socket::new(Arc::clone(&connection), hub.clone()), &connection.route);
+    let forget = Box::new({
+        let (hub, connection) = (hub.clone(), Arc::clone(&connection));
+        move || hub.forget(&connection)
+    });
+    hub.tasks().spawn(Driver::new(connection, handler, forget));
+}
+
+/// Takes the stream out of hyper's hands, with the bytes it had read already. Hyper wraps a stream
+/// differently depending on who served the connection, so each wrapping is tried; a failed try gives the
+/// whole back. A stream nobody knows is used through hyper's wrapper, at about 11 KB more per connection.
+fn take_stream(upgraded: Upgraded) -> ((ReadWire, WriteWire), Vec<u8>) {
+    // Served by us: hyper's own HTTP/1 connection.
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => return (tcp(parts.io.into_inner()), parts.read_buf.into()),
+        Err(upgraded) => upgraded,
+    };
+    #[cfg(feature = "tls")]
+    let upgraded = match upgraded.downcast::<TokioIo<tokio_rustls::server::TlsStream<TcpStream>>>() {
+        Ok(parts) => return (wire::stream(parts.io.into_inner()), parts.read_buf.into()),
+        Err(upgraded) => upgraded,
+    };
+    let upgraded = match upgraded.downcast::<TokioIo<PipeEnd>>() {
+        Ok(parts) => return (wire::stream(parts.io.into_inner()), parts.read_buf.into()),
+        Err(upgraded) => upgraded,
+    };
+    // Served by `axum::serve` or another user of hyper-util's automatic HTTP version.
+    let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => return (tcp(parts.io.into_inner()), parts.read_buf.into()),
+        Err(upgraded) => upgraded,
+    };
+    #[cfg(feature = "tls")]
+    let upgraded = match auto::upgrade::downcast::<TokioIo<tokio_rustls::server::TlsStream<TcpStream>>>(upgraded) {
+        Ok(parts) => return (wire::stream(parts.io.into_inner()), parts.read_buf.into()),
+        Err(upgraded) => upgraded,
+    };
+    (wire::stream(TokioIo::new(upgraded)), Vec::new())
+}
+
+fn tcp(stream: TcpStream) -> (ReadWire, WriteWire) {
+    // Without these options the connection is slower to answer and slower to notice a slow client, but works.
+    if let Err(error) = socket_options::prepare(&stream) {
+        tracing::debug!(%error, "socket options were refused");
+    }
+    wire::tcp(stream)
+}
+
+/// An upgrade whose answer the handler decides: [`accept`](Self::accept) it, [`refuse`](Self::refuse) it,
+/// or return an error or a response.
+///
+/// A handler that returns without an answer sends 500; one that takes longer than the route's
+/// `accept_timeout` sends 504.
+///
+/// ```
+/// use axum::http::{HeaderMap, StatusCode};
+/// use wirelark::{Refusal, Upgrade};
+///
+/// async fn guarded(headers: HeaderMap, upgrade: Upgrade) -> wirelark::Result {
+///     if !headers.contains_key("x-invitation") {
+///         return Err(Refusal::new((StatusCode::FORBIDDEN, "members only")).into());
+///     }
+///     let socket = upgrade.accept().await?;
+///     socket.send("welcome").await?;
+///     Ok(())
+/// }
+/// # let _ = wirelark::App::new().socket("/guarded", guarded);
+/// ```
+#[derive(Debug)]
+pub struct Upgrade {
+    id: ConnectionId,
+    protocol: Option<Box<str>>,
+    hub: Hub,
+    slow_client: Option<SlowClient>,
+    decided: oneshot::Sender<Decision>,
+}
+
+enum Decision {
+    Accept(oneshot::Sender<Socket>, Option<SlowClient>),
+    Refuse(Box<Response>),
+}
+
+impl fmt::Debug for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Accept(..) => "Accept",
+            Self::Refuse(_) => "Refuse",
+        })
+    }
+}
+
+/// The client was gone before the upgrade could be accepted. A normal end in a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the client left before the upgrade was accepted")]
+pub struct Gone;
+
+impl Upgrade {
+    /// Answers 101 and returns the open socket.
+    ///
+    /// # Errors
+    /// The client went away first, or the accept timeout has passed.
+    pub async fn accept(self) -> Result<Socket, Gone> {
+        let (opened, socket) = oneshot::channel();
+        self.decided.send(Decision::Accept(opened, self.slow_client)).map_err(|_| Gone)?;
+        socket.await.map_err(|_| Gone)
+    }
+
+    /// Gives this connection another policy than its route's, such as one the client asked for.
+    #[must_use]
+    pub fn slow_client(mut self, policy: SlowClient) -> Self {
+        self.slow_client = Some(policy);
+        self
+    }
+
+    /// Answers with any HTTP response; the handler may go on.
+    pub fn refuse(self, response: impl axum::response::IntoResponse) {
+        let _ = self.decided.send(Decision::Refuse(Box::new(response.into_response())));
+    }
+
+    /// The id the connection will have.
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// The subprotocol that was agreed, or `""`.
+    pub fn protocol(&self) -> &str {
+        self.protocol.as_deref().unwrap_or("")
+    }
+
+    /// The app's hub.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+}

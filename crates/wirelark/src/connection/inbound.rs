@@ -1,0 +1,316 @@
+//! The receiving side: bytes from the wire become messages for the handler.
+//!
+//! Bytes are read into a buffer shared by the thread and decoded in place, everything that arrived at
+//! once. Only what the handler has not taken yet is kept, and an unfinished message, both bounded. A
+//! connection that waits owns no buffer.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use wirelark_proto::{CloseFrame, Event, Kind, Message, Payload, Protocol, ProtocolError, Text};
+
+use crate::net::wire::ReadWire;
+use crate::observe::Traffic;
+
+/// Bytes read at once.
+const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// Payload bytes that may wait for a handler before the connection stops reading. The peer then meets
+/// TCP's own back-pressure. One read more may be decoded on top of it.
+const READ_AHEAD_BYTES: usize = 64 * 1024;
+
+/// What a waiting message counts beside its payload, so that empty messages fill the read-ahead too.
+const MESSAGE_OVERHEAD_BYTES: usize = size_of::<Message>();
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        bytes: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+        found: Vec::new(),
+    });
+}
+
+/// The read buffer of a thread, and what was found in it.
+struct Scratch {
+    bytes: Box<[u8]>,
+    found: Vec<Found>,
+}
+
+/// One decoded event; payloads that lie in the scratch as ranges of it.
+enum Found {
+    InPlace(Kind, Range<usize>),
+    Whole(Kind, Bytes),
+}
+
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    wire: ReadWire,
+    protocol: Protocol,
+    /// Messages decoded and not yet taken by the handler.
+    waiting: VecDeque<Message>,
+    waiting_bytes: usize,
+    /// A receiver in another task than the connection's own, waiting for a message.
+    pub(crate) receiver: Option<Waker>,
+    /// The handler is inside `recv` in this turn, which has read until nothing was left.
+    pub(crate) attended: bool,
+    /// Nobody will ever take a message: data is counted and dropped, control frames are still answered.
+    pub(crate) unread: bool,
+    /// Pings and pongs are handed over too.
+    control_frames: bool,
+    /// Bytes arrived since this was last cleared.
+    heard: bool,
+    /// When a message last arrived; kept only where an idle limit needs it.
+    last_message: Option<Instant>,
+    end: Option<End>,
+}
+
+/// Why nothing more will be received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The peer sent a close frame.
+    Closed(Option<CloseFrame>),
+    /// The stream ended, or broke, without one.
+    Lost,
+    /// The peer broke the protocol.
+    Failed(ProtocolError),
+    /// This side closed first, or gave up.
+    Stopped,
+}
+
+/// What one read brought that others must act on.
+#[derive(Debug, Default)]
+pub(crate) struct Arrived {
+    pub(crate) traffic: Traffic,
+    /// The payload of the newest ping, if any came.
+    pub(crate) ping: Option<Bytes>,
+    /// Reading is over since this read.
+    pub(crate) ended: bool,
+}
+
+impl Inbound {
+    pub(crate) fn new(wire: ReadWire, protocol: Protocol, control_frames: bool, now: Option<Instant>) -> Self {
+        Self {
+            wire,
+            protocol,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            receiver: None,
+            attended: false,
+            unread: false,
+            control_frames,
+            heard: false,
+            last_message: now,
+            end: None,
+        }
+    }
+
+    /// The next message, if one waits.
+    pub(crate) fn take(&mut self) -> Option<Message> {
+        let message = self.waiting.pop_front()?;
+        self.waiting_bytes -= message.len() + MESSAGE_OVERHEAD_BYTES;
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+        Some(message)
+    }
+
+    /// Whether the handler is behind by so much that reading rests.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting_bytes >= READ_AHEAD_BYTES && self.end.is_none()
+    }
+
+    pub(crate) fn has_message(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    pub(crate) fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    /// Bytes held: messages not taken and the unfinished one.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.waiting_bytes + self.protocol.message_in_progress()
+    }
+
+    /// Whether anything arrived since the last call.
+    pub(crate) fn take_heard(&mut self) -> bool {
+        std::mem::take(&mut self.heard)
+    }
+
+    pub(crate) fn last_message(&self) -> Option<Instant> {
+        self.last_message
+    }
+
+    /// This side is closing: the handler gets no more messages. Reading goes on, for the peer's close.
+    pub(crate) fn stop(&mut self) {
+        if self.end.is_none() {
+            self.end = Some(End::Stopped);
+        }
+    }
+
+    /// Nobody will take messages any more.
+    pub(crate) fn abandon(&mut self) {
+        self.unread = true;
+        self.waiting = VecDeque::new();
+        self.waiting_bytes = 0;
+    }
+
+    /// Gives the wire up. Messages that wait stay.
+    pub(crate) fn disconnect(&mut self) {
+        self.wire = ReadWire::Closed;
+        if self.end.is_none() {
+            self.end = Some(End::Lost);
+        }
+    }
+
+    pub(crate) fn is_disconnected(&self) -> bool {
+        matches!(self.wire, ReadWire::Closed)
+    }
+
+    /// Reads once and decodes everything that came. `Ready(None)` when the stream is at its end.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arrived>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let read = match ready!(self.wire.poll_read(cx, &mut scratch.bytes)) {
+                Ok(0) => return Poll::Ready(None),
+                Ok(read) => read,
+                // A reset is an end of the stream without a close frame; there is nobody to tell.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+                Err(_) => return Poll::Ready(None),
+            };
+            self.heard = true;
+            Poll::Ready(Some(self.decode(scratch, read)))
+        })
+    }
+
+    /// Decodes bytes that were not read from the wire.
+    pub(crate) fn receive(&mut self, mut bytes: &[u8]) -> Arrived {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut arrived = Arrived::default();
+            while !bytes.is_empty() {
+                let (now, later) = bytes.split_at(bytes.len().min(SCRATCH_BYTES));
+                scratch.bytes[..now.len()].copy_from_slice(now);
+                arrived.absorb(self.decode(scratch, now.len()));
+                bytes = later;
+            }
+            arrived
+        })
+    }
+
+    fn decode(&mut self, scratch: &mut Scratch, read: usize) -> Arrived {
+        let mut arrived = Arrived::default();
+        let Scratch { bytes, found } = scratch;
+        found.clear();
+        let mut input = &mut bytes[..read];
+        let mut end = None;
+        loop {
+            match self.protocol.poll_event(&mut input) {
+                Ok(Some(event)) => {
+                    let consumed = read - input.len();
+                    match event {
+                        Event::Text(payload) => found.push(Found::new(Kind::Text, payload, consumed)),
+                        Event::Binary(payload) => found.push(Found::new(Kind::Binary, payload, consumed)),
+                        Event::Ping(payload) => {
+                            arrived.traffic.add(Kind::Ping, payload.len());
+                            let payload = payload.into_bytes();
+                            if self.control_frames {
+                                found.push(Found::Whole(Kind::Ping, payload.clone()));
+                            }
+                            arrived.ping = Some(payload);
+                        }
+                        Event::Pong(payload) => {
+                            arrived.traffic.add(Kind::Pong, payload.len());
+                            if self.control_frames {
+                                found.push(Found::new(Kind::Pong, payload, consumed));
+                            }
+                        }
+                        Event::Close(frame) => end = Some(End::Closed(frame)),
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => end = Some(End::Failed(error)),
+            }
+        }
+        self.keep(bytes, found, &mut arrived.traffic);
+        if let Some(end) = end
+            && matches!(self.end, None | Some(End::Stopped))
+        {
+            self.end = Some(end);
+            arrived.ended = true;
+        }
+        arrived
+    }
+
+    /// Moves what was found out of the scratch. All payloads of one read share one allocation: a burst of
+    /// small messages costs one copy and no allocation each, at the price that keeping one of them keeps
+    /// its burst (at most 64 KiB).
+    fn keep(&mut self, scratch: &[u8], found: &mut Vec<Found>, traffic: &mut Traffic) {
+        let mut spans = found.iter().filter_map(Found::range);
+        let span = spans.next().map(|first| first.start..spans.next_back().unwrap_or(first).end);
+        let span = span.unwrap_or(0..0);
+        let open = !self.unread && self.end.is_none();
+        let mut burst = if open { Bytes::copy_from_slice(&scratch[span.clone()]) } else { Bytes::new() };
+        let mut data = false;
+        for found in found.drain(..) {
+            let (kind, length) = found.kind_and_length();
+            if matches!(kind, Kind::Text | Kind::Binary) {
+                traffic.add(kind, length);
+                data = true;
+            }
+            if !open {
+                continue;
+            }
+            let payload = match found {
+                // A message alone is not shared with anything, so it is not sliced out.
+                Found::InPlace(_, range) if range == span => std::mem::take(&mut burst),
+                Found::InPlace(_, range) => burst.slice(range.start - span.start..range.end - span.start),
+                Found::Whole(_, bytes) => bytes,
+            };
+            self.waiting_bytes += length + MESSAGE_OVERHEAD_BYTES;
+            self.waiting.push_back(match kind {
+                Kind::Text => Message::Text(Text::from_validated(payload)),
+                Kind::Binary => Message::Binary(payload),
+                Kind::Ping => Message::Ping(payload),
+                Kind::Pong => Message::Pong(payload),
+            });
+        }
+        if data && self.last_message.is_some() {
+            self.last_message = Some(Instant::now());
+        }
+    }
+}
+
+impl Arrived {
+    fn absorb(&mut self, later: Self) {
+        self.traffic.absorb(&later.traffic);
+        self.ping = later.ping.or(self.ping.take());
+        self.ended |= later.ended;
+    }
+}
+
+impl Found {
+    fn new(kind: Kind, payload: Payload<'_>, consumed: usize) -> Self {
+        match payload {
+            // A payload in place is the last thing that was consumed.
+            Payload::Borrowed(bytes) => Self::InPlace(kind, consumed - bytes.len()..consumed),
+            Payload::Owned(bytes) => Self::Whole(kind, bytes),
+        }
+    }
+
+    fn range(&self) -> Option<&Range<usize>> {
+        match self {
+            Self::InPlace(_, range) => Some(range),
+            Self::Whole(..) => None,
+        }
+    }
+
+    fn kind_and_length(&self) -> (Kind, usize) {
+        match self {
+            Self::InPlace(kind, range) => (*kind, range.len()),
+            Self::Whole(kind, bytes) => (*kind, bytes.len()),
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! Floor 2: one connection. Knows frames, limits and time; knows no room, no user and no route but the
+//! limits and counters it was given.
+//!
+//! A connection is polled by one task, its [`Driver`], in *turns*: the handler runs, then what arrived is
+//! read, then everything that was queued meanwhile leaves in one write. Other tasks (a shard that fans
+//! out, a cloned sender) only queue, and wake the owner where a flush is needed.
+//!
+//! Lock order: `inbound`, then `outbound`. Neither is held while user code runs.
+
+mod driver;
+mod id;
+mod inbound;
+mod liveness;
+mod outbound;
+mod outbox;
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker, ready};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use wirelark_proto::{
+    CloseCode, CloseFrame, Compression, Config, Frame, Kind, Message, Protocol, ProtocolError, Role,
+};
+
+use crate::budget::Budget;
+use crate::limits::{Limits, SlowClient};
+use crate::net::wire::{ReadWire, WriteWire};
+use crate::observe::{Pressure, RouteCounters, Traffic};
+
+pub(crate) use self::driver::{Driver, Handler, Outcome};
+pub use self::id::ConnectionId;
+pub(crate) use self::inbound::End;
+use self::inbound::{Arrived, Inbound};
+pub(crate) use self::liveness::Liveness;
+use self::outbound::{Offer, Outbound};
+pub use self::outbound::{Closed, ClosedBy};
+use self::outbox::Class;
+pub(crate) use self::outbox::ConflationKey;
+use crate::shared_frame::{self, SharedFrame};
+
+/// What all connections of a route have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct RouteContext {
+    pub(crate) pattern: Box<str>,
+    pub(crate) limits: Limits,
+    pub(crate) counters: Arc<RouteCounters>,
+    pub(crate) budget: Arc<Budget>,
+}
+
+/// What the handshake agreed on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Agreed {
+    pub(crate) protocol: Option<Box<str>>,
+    pub(crate) compression: Option<Compression>,
+}
+
+/// Why a message was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The outbox has no room and the route's policy is [`SlowClient::Error`](crate::SlowClient::Error)
+    /// (or `try_send` was used). The connection is open; the message can be sent again later.
+    #[error("the client reads too slowly: the outbox is full")]
+    Full,
+    /// The connection is closing or closed. A normal end: `?` in a handler closes nothing twice.
+    #[error("the connection is closed")]
+    Closed,
+    /// The message is larger than the route's `message_bytes`; the connection closes with 1009.
+    #[error("the message is larger than the route's message_bytes")]
+    TooLarge,
+}
+
+/// What became of a fan-out's message at one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    Queued,
+    Dropped,
+    Closed,
+}
+
+/// A message on its way into an outbox; encoded when it has already waited once.
+#[derive(Debug)]
+pub(crate) enum Unsent {
+    Message(Message),
+    Encoded(Frame, Kind),
+}
+
+impl Unsent {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Message(message) => message.kind(),
+            Self::Encoded(_, kind) => *kind,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
+    pub(crate) route: Arc<RouteContext>,
+    compression: Option<Compression>,
+    protocol: Option<Box<str>>,
+    cancelled: AtomicBool,
+    killed: AtomicBool,
+    kept_open: AtomicBool,
+    cancel: OnceLock<CancellationToken>,
+    inbound: Mutex<Inbound>,
+    outbound: Mutex<Outbound>,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        id: ConnectionId,
+        route: Arc<RouteContext>,
+        (read, write): (ReadWire, WriteWire),
+        agreed: Agreed,
+    ) -> Self {
+        let limits = &route.limits;
+        let config = Config {
+            role: Role::Server,
+            message_bytes_max: limits.message_bytes,
+            compression: agreed.compression.clone(),
+        };
+        let idle_from = limits.idle.map(|_| Instant::now());
+        let inbound = Inbound::new(read, Protocol::new(config), limits.control_frames, idle_from);
+        Self {
+            id,
+            compression: agreed.compression,
+            protocol: agreed.protocol,
+            cancelled: AtomicBool::new(false),
+            killed: AtomicBool::new(false),
+            kept_open: AtomicBool::new(false),
+            cancel: OnceLock::new(),
+            inbound: Mutex::new(inbound),
+            outbound: Mutex::new(Outbound::new(write)),
+            route,
+        }
+    }
+
+    // For the driver.
+
+    /// Bytes the client sent right behind its upgrade request, before the stream was taken over.
+    pub(crate) fn receive_early(&self, bytes: &[u8]) {
+        let arrived = self.inbound.lock().receive(bytes);
+        self.act_on(arrived);
+    }
+
+    fn begin_turn(&self, waker: &Waker) {
+        self.inbound.lock().attended = false;
+        let mut outbound = self.outbound.lock();
+        outbound.in_turn = true;
+        if !outbound.owner.as_ref().is_some_and(|owner| owner.will_wake(waker)) {
+            outbound.owner = Some(waker.clone());
+        }
+    }
+
+    /// Reads ahead while the handler does something else: pings are answered, a close is noticed, and up
+    /// to 64 KiB of messages wait.
+    fn read_ahead(&self, cx: &mut Context<'_>) {
+        let mut inbound = self.inbound.lock();
+        while !inbound.attended && !inbound.is_full() {
+            let Poll::Ready(()) = self.poll_read(&mut inbound, cx) else { break };
+            if inbound.is_disconnected() {
+                break;
+            }
+        }
+        if (inbound.has_message() || inbound.end().is_some())
+            && let Some(receiver) = inbound.receiver.take()
+        {
+            receiver.wake();
+        }
+    }
+
+    /// Flushes what the turn queued. `Ready` when the connection is over.
+    fn end_turn(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut outbound = self.outbound.lock();
+        outbound.in_turn = false;
+        ready!(outbound.poll_flush(cx, &self.route));
+        drop(outbound);
+        self.inbound.lock().disconnect();
+        self.cancel();
+        Poll::Ready(())
+    }
+
+    /// Drops the wire at once, whatever is queued.
+    pub(crate) fn abort(&self) {
+        let mut outbound = self.outbound.lock();
+        outbound.disconnect(&self.route.budget);
+        outbound.wake_owner();
+        drop(outbound);
+        self.cancel();
+    }
+
+    /// Drops the wire and has the driver drop the handler too: a shutdown's deadline has passed.
+    pub(crate) fn kill(&self) {
+        self.killed.store(true, SeqCst);
+        self.abort();
+        self.outbound.lock().wake_owner();
+    }
+
+    fn is_killed(&self) -> bool {
+        self.killed.load(SeqCst)
+    }
+
+    // For handlers.
+
+    /// The next message. `None` when no more will come. `own_task` says that the caller is polled by the
+    /// connection's own task, which may then read right here.
+    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        let mut inbound = self.inbound.lock();
+        loop {
+            let was_full = inbound.is_full();
+            if let Some(message) = inbound.take() {
+                if was_full && !inbound.is_full() {
+                    self.outbound.lock().wake_owner();
+                }
+                return Poll::Ready(Some(message));
+            }
+            if inbound.end().is_some() {
+                return Poll::Ready(None);
+            }
+            if !self.is_own_task(cx.waker()) {
+                if !inbound.receiver.as_ref().is_some_and(|receiver| receiver.will_wake(cx.waker())) {
+                    inbound.receiver = Some(cx.waker().clone());
+                }
+                return Poll::Pending;
+            }
+            if self.poll_read(&mut inbound, cx).is_pending() {
+                inbound.attended = true;
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn is_own_task(&self, waker: &Waker) -> bool {
+        let outbound = self.outbound.lock();
+        outbound.in_turn && outbound.owner.as_ref().is_some_and(|owner| owner.will_wake(waker))
+    }
+
+    /// Queues a message without waiting.
+    pub(crate) fn try_send(&self, message: Message, key: Option<ConflationKey>) -> Result<(), SendError> {
+        match self.offer(Unsent::Message(message), key)? {
+            Offer::Queued | Offer::Dropped => Ok(()),
+            Offer::Full(_) => {
+                self.route.counters.pressed(Pressure::Error, 1);
+                Err(SendError::Full)
+            }
+            Offer::Closed => Err(SendError::Closed),
+        }
+    }
+
+    /// Queues a message; waits for room where the policy says so. `unsent` is empty once it was queued.
+    pub(crate) fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        unsent: &mut Option<Unsent>,
+        key: Option<ConflationKey>,
+    ) -> Poll<Result<(), SendError>> {
+        let Some(offered) = unsent.take() else { return Poll::Ready(Ok(())) };
+        let kind = offered.kind();
+        match self.offer(offered, key)? {
+            Offer::Queued | Offer::Dropped => Poll::Ready(Ok(())),
+            Offer::Closed => Poll::Ready(Err(SendError::Closed)),
+            Offer::Full(_) if self.route.limits.slow_client != SlowClient::Wait => {
+                self.route.counters.pressed(Pressure::Error, 1);
+                Poll::Ready(Err(SendError::Full))
+            }
+            Offer::Full(frame) if frame.len() > self.route.limits.outbox_bytes => {
+                Poll::Ready(Err(SendError::TooLarge))
+            }
+            Offer::Full(frame) => {
+                self.route.counters.pressed(Pressure::Wait, 1);
+                *unsent = Some(Unsent::Encoded(frame, kind));
+                let mut outbound = self.outbound.lock();
+                outbound.wait_for_room(cx.waker());
+                outbound.wake_owner();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn offer(&self, unsent: Unsent, key: Option<ConflationKey>) -> Result<Offer, SendError> {
+        let (frame, kind) = match unsent {
+            Unsent::Encoded(frame, kind) => (frame, kind),
+            Unsent::Message(message) if message.len() > self.route.limits.message_bytes => {
+                self.close(CloseFrame::new(CloseCode::TOO_BIG, "message too large to send"));
+                return Err(SendError::TooLarge);
+            }
+            Unsent::Message(message @ (Message::Ping(_) | Message::Pong(_))) => return Ok(self.control(message)),
+            Unsent::Message(message) => {
+                let kind = message.kind();
+                (shared_frame::encode(message, self.compression.as_ref()), kind)
+            }
+        };
+        let mut outbound = self.outbound.lock();
+        let offer = outbound.offer(frame, kind, key, &self.route);
+        outbound.wake_owner();
+        Ok(offer)
+    }
+
+    fn control(&self, message: Message) -> Offer {
+        let (kind, length) = (message.kind(), message.len());
+        let class = if kind == Kind::Pong { Class::Pong } else { Class::Control };
+        let mut outbound = self.outbound.lock();
+        if !outbound.is_open() {
+            return Offer::Closed;
+        }
+        outbound.control(Frame::unmasked(message), class);
+        self.route.counters.sent(&Traffic::one(kind, length));
+        outbound.wake_owner();
+        Offer::Queued
+    }
+
+    /// Begins the close handshake; later calls change nothing.
+    pub(crate) fn close(&self, frame: CloseFrame) {
+        let mut outbound = self.outbound.lock();
+        outbound.close(frame, ClosedBy::Server);
+        outbound.wake_owner();
+        drop(outbound);
+        self.stop_receiving();
+    }
+
+    fn stop_receiving(&self) {
+        let mut inbound = self.inbound.lock();
+        inbound.stop();
+        if let Some(receiver) = inbound.receiver.take() {
+            receiver.wake();
+        }
+        drop(inbound);
+        self.cancel();
+    }
+
+    /// Ready when the outbox could take a message, or never will again.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let mut outbound = self.outbound.lock();
+        if !outbound.is_open() {
+            return Poll::Ready(Err(SendError::Closed));
+        }
+        let waits = self.route.limits.slow_client == SlowClient::Wait;
+        if waits && outbound.queued_bytes() >= self.route.limits.outbox_bytes {
+            outbound.wait_for_room(cx.waker());
+            outbound.wake_owner();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The handler's normal return does not close the connection.
+    pub(crate) fn keep_open(&self) {
+        self.kept_open.store(true, SeqCst);
+    }
+
+    fn is_kept_open(&self) -> bool {
+        self.kept_open.load(SeqCst)
+    }
+
+    pub(crate) fn protocol(&self) -> &str {
+        self.protocol.as_deref().unwrap_or("")
+    }
+
+    /// The receiving half is gone: whatever arrives is counted and dropped.
+    pub(crate) fn abandon_inbound(&self) {
+        self.inbound.lock().abandon();
+        self.outbound.lock().wake_owner();
+    }
+
+    /// How the connection ended, once it has.
+    pub(crate) fn closed(&self) -> Option<Closed> {
+        self.outbound.lock().closed().cloned()
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.outbound.lock().is_open()
+    }
+
+    pub(crate) fn dropped_messages(&self) -> u64 {
+        self.outbound.lock().dropped_messages()
+    }
+
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.outbound.lock().queued_bytes()
+    }
+
+    /// Fires once, when nothing more will be received: the peer closed or vanished, or this side closes.
+    pub(crate) fn token(&self) -> CancellationToken {
+        let token = self.cancel.get_or_init(CancellationToken::new).clone();
+        if self.cancelled.load(SeqCst) {
+            token.cancel();
+        }
+        token
+    }
+
+    fn cancel(&self) {
+        self.cancelled.store(true, SeqCst);
+        if let Some(token) = self.cancel.get() {
+            token.cancel();
+        }
+    }
+
+    // For shards.
+
+    /// Queues a shared frame; says whether the caller must flush the connection afterwards.
+    pub(crate) fn deliver(&self, frame: &SharedFrame, key: Option<ConflationKey>) -> (Delivery, bool) {
+        let encoded = frame.encoded(self.compression.as_ref());
+        let mut outbound = self.outbound.lock();
+        let delivery = match outbound.offer(encoded, frame.kind(), key, &self.route) {
+            Offer::Queued => Delivery::Queued,
+            Offer::Dropped => Delivery::Dropped,
+            Offer::Closed => Delivery::Closed,
+            Offer::Full(_) => {
+                // A fan-out neither waits for one member nor fails for it: the member is cut, and told.
+                self.route.counters.pressed(Pressure::Close, 1);
+                outbound.close(CloseFrame::new(CloseCode::TRY_AGAIN, "send queue full"), ClosedBy::Server);
+                outbound.wake_owner();
+                Delivery::Closed
+            }
+        };
+        let must_flush = !outbound.dirty && outbound.may_flush() && outbound.needs_flush();
+        outbound.dirty |= must_flush;
+        (delivery, must_flush)
+    }
+
+    /// Writes what a fan-out queued.
+    pub(crate) fn flush(&self) {
+        let mut outbound = self.outbound.lock();
+        outbound.dirty = false;
+        if outbound.may_flush() {
+            outbound.try_flush(&self.route);
+        }
+    }
+
+    /// Bytes this connection holds because its client or its handler is slow.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let inbound = self.inbound.lock().held_bytes();
+        inbound + self.outbound.lock().charged()
+    }
+
+    // Reading.
+
+    fn poll_read(&self, inbound: &mut Inbound, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(inbound.poll_read(cx)) {
+            Some(arrived) => self.act_on_locked(arrived, inbound.end()),
+            None => {
+                inbound.disconnect();
+                self.outbound.lock().peer_lost();
+                self.cancel();
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn act_on(&self, arrived: Arrived) {
+        let end = self.inbound.lock().end().cloned();
+        self.act_on_locked(arrived, end.as_ref());
+    }
+
+    /// Answers pings and the peer's close. Called with the inbound lock held.
+    fn act_on_locked(&self, arrived: Arrived, end: Option<&End>) {
+        self.route.counters.received(&arrived.traffic);
+        if let Some(payload) = arrived.ping {
+            self.route.counters.sent(&Traffic::one(Kind::Pong, payload.len()));
+            self.outbound.lock().control(Frame::unmasked(Message::Pong(payload)), Class::Pong);
+        }
+        if !arrived.ended {
+            return;
+        }
+        let mut outbound = self.outbound.lock();
+        match end {
+            Some(End::Closed(frame)) => outbound.peer_closed(frame.clone()),
+            Some(End::Failed(error)) => outbound.close(failure(error), ClosedBy::Server),
+            Some(End::Lost | End::Stopped) | None => {}
+        }
+        drop(outbound);
+        self.cancel();
+    }
+}
+
+fn failure(error: &ProtocolError) -> CloseFrame {
+    CloseFrame::new(error.close_code(), error.reason())
+}

@@ -1,0 +1,370 @@
+//! The sending side: outbox, policies and the close handshake's state, under one lock.
+//!
+//! Whoever holds the lock may queue. Who writes: the connection's own task at the end of its turn, and the
+//! shard after a fan-out. Once the kernel refuses to take more, only the own task goes on, because only it
+//! can be woken by the socket.
+
+use std::io;
+use std::task::{Context, Poll, Waker};
+
+use wirelark_proto::{CloseCode, CloseFrame, Frame, Kind, Text};
+
+use super::RouteContext;
+use super::outbox::{Class, ConflationKey, Outbox};
+use crate::budget::Budget;
+use crate::limits::SlowClient;
+use crate::net::wire::WriteWire;
+use crate::observe::{Pressure, Traffic};
+
+/// Queued bytes at which a burst is written before the turn ends.
+const CORK_BYTES: usize = 64 * 1024;
+
+/// How a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// The close code: the one that was sent first, 1005 when the peer gave none, 1006 when the connection
+    /// broke without a close frame.
+    pub code: CloseCode,
+    /// The reason that came with it, at most 123 bytes.
+    pub reason: Text,
+    /// Who ended it.
+    pub by: ClosedBy,
+}
+
+/// Who ended a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClosedBy {
+    /// This side: a handler, a limit or the server.
+    Server,
+    /// The client sent a close frame.
+    Client,
+    /// Neither: the connection broke.
+    Network,
+}
+
+/// What became of a message offered to an outbox.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    Queued,
+    /// Dropped, or replaced an older one, by the route's policy; counted.
+    Dropped,
+    /// No room, and the policy leaves the decision to the caller. The frame comes back.
+    Full(Frame),
+    /// The connection is closing or closed.
+    Closed,
+}
+
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    wire: WriteWire,
+    outbox: Outbox,
+    /// The kernel takes no more; the own task waits for it.
+    stalled: bool,
+    /// The own task is in its turn and will flush at its end.
+    pub(crate) in_turn: bool,
+    /// Queued frames wait for a flush that somebody has promised.
+    pub(crate) dirty: bool,
+    pub(crate) owner: Option<Waker>,
+    waiting_senders: Vec<Waker>,
+    /// Bytes of this connection in the node's budget.
+    charged: usize,
+    dropped: u64,
+
+    // Close handshake (RFC 6455 section 7).
+    /// Our close frame is queued or sent.
+    close_queued: bool,
+    /// The peer's close frame or its end of stream arrived.
+    peer_done: bool,
+    /// The writing direction is shut after our close frame.
+    shut: bool,
+    closed: Option<Box<Closed>>,
+}
+
+impl Outbound {
+    pub(crate) fn new(wire: WriteWire) -> Self {
+        Self {
+            wire,
+            outbox: Outbox::default(),
+            stalled: false,
+            in_turn: false,
+            dirty: false,
+            owner: None,
+            waiting_senders: Vec::new(),
+            charged: 0,
+            dropped: 0,
+            close_queued: false,
+            peer_done: false,
+            shut: false,
+            closed: None,
+        }
+    }
+
+    /// Queues a data message, or applies the route's policy where there is no room.
+    pub(crate) fn offer(
+        &mut self,
+        frame: Frame,
+        kind: Kind,
+        key: Option<ConflationKey>,
+        route: &RouteContext,
+    ) -> Offer {
+        if self.close_queued || self.closed.is_some() {
+            return Offer::Closed;
+        }
+        let limits = &route.limits;
+        let payload_bytes = frame.payload.len();
+        let mut frame = frame;
+        if self.stalled
+            && limits.slow_client == SlowClient::Conflate
+            && let Some(key) = key
+        {
+            match self.outbox.conflate(key, frame) {
+                Ok(()) => return self.dropped(1, Pressure::Conflate, route),
+                Err(back) => frame = back,
+            }
+        }
+        if self.outbox.bytes() + frame.len() > limits.outbox_bytes {
+            // What is merely corked is written first: only what the kernel refuses is back-pressure.
+            self.try_flush(route);
+        }
+        if self.outbox.bytes() + frame.len() > limits.outbox_bytes {
+            match limits.slow_client {
+                SlowClient::Error | SlowClient::Wait | SlowClient::Conflate => return Offer::Full(frame),
+                SlowClient::Close => {
+                    route.counters.pressed(Pressure::Close, 1);
+                    self.close(CloseFrame::new(CloseCode::TRY_AGAIN, "send queue full"), ClosedBy::Server);
+                    return Offer::Closed;
+                }
+                SlowClient::DropNewest => return self.dropped(1, Pressure::DropNewest, route),
+                SlowClient::DropOldest => {
+                    let dropped = self.outbox.drop_oldest(frame.len(), limits.outbox_bytes);
+                    if dropped > 0 {
+                        self.dropped(dropped, Pressure::DropOldest, route);
+                    }
+                    if self.outbox.bytes() + frame.len() > limits.outbox_bytes {
+                        return self.dropped(1, Pressure::DropOldest, route);
+                    }
+                }
+            }
+        }
+        self.outbox.push(frame, if key.is_some() { Class::Data(key) } else { kind.into() });
+        route.counters.sent(&Traffic::one(kind, payload_bytes));
+        if self.outbox.bytes() >= CORK_BYTES {
+            self.try_flush(route);
+        }
+        Offer::Queued
+    }
+
+    fn dropped(&mut self, messages: u64, outcome: Pressure, route: &RouteContext) -> Offer {
+        self.dropped += messages;
+        route.counters.pressed(outcome, messages);
+        Offer::Dropped
+    }
+
+    /// Messages this connection has dropped by policy.
+    pub(crate) fn dropped_messages(&self) -> u64 {
+        self.dropped
+    }
+
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.outbox.bytes()
+    }
+
+    /// Queues a ping or a pong; small, and therefore outside the bound.
+    pub(crate) fn control(&mut self, frame: Frame, class: Class) {
+        if !self.close_queued && self.closed.is_none() {
+            self.outbox.push(frame, class);
+        }
+    }
+
+    /// Begins the close handshake, or answers the peer's. Only the first call counts.
+    pub(crate) fn close(&mut self, frame: CloseFrame, by: ClosedBy) {
+        if self.close_queued || self.closed.is_some() {
+            return;
+        }
+        self.close_queued = true;
+        self.outbox.push(Frame::close(Some(frame.clone()), None), Class::Control);
+        self.ended(Closed { code: frame.code, reason: frame.reason, by });
+    }
+
+    /// The peer's close frame arrived: it is echoed, and nothing is sent after it.
+    pub(crate) fn peer_closed(&mut self, frame: Option<CloseFrame>) {
+        self.peer_done = true;
+        if self.close_queued || self.closed.is_some() {
+            return;
+        }
+        self.close_queued = true;
+        self.outbox.push(Frame::close(frame.clone(), None), Class::Control);
+        let (code, reason) = frame.map_or((CloseCode::NO_STATUS, Text::default()), |f| (f.code, f.reason));
+        self.ended(Closed { code, reason, by: ClosedBy::Client });
+    }
+
+    /// The stream ended or broke.
+    pub(crate) fn peer_lost(&mut self) {
+        self.peer_done = true;
+        let lost = Closed { code: CloseCode::ABNORMAL, reason: Text::default(), by: ClosedBy::Network };
+        self.ended(lost);
+    }
+
+    fn ended(&mut self, closed: Closed) {
+        if self.closed.is_none() {
+            self.closed = Some(Box::new(closed));
+        }
+        self.wake_senders();
+    }
+
+    pub(crate) fn closed(&self) -> Option<&Closed> {
+        self.closed.as_deref()
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.closed.is_none()
+    }
+
+    /// Whether the wire is given up.
+    pub(crate) fn is_disconnected(&self) -> bool {
+        matches!(self.wire, WriteWire::Closed)
+    }
+
+    /// Writes what the kernel takes, without waiting.
+    pub(crate) fn try_flush(&mut self, route: &RouteContext) {
+        if self.stalled || self.outbox.is_empty() {
+            return;
+        }
+        let Self { outbox, wire, .. } = self;
+        let outcome = outbox.poll_write(|slices| match wire.try_write(slices) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            outcome => Poll::Ready(outcome),
+        });
+        match outcome {
+            Poll::Ready(Ok(())) => {
+                self.drained(route);
+                if self.wire.poll_flush(&mut Context::from_waker(Waker::noop())).is_pending() {
+                    self.wake_owner();
+                }
+            }
+            Poll::Ready(Err(_)) => self.broken(&route.budget),
+            Poll::Pending => {
+                self.stalled = true;
+                self.charge(&route.budget);
+                self.wake_owner();
+            }
+        }
+    }
+
+    /// The own task's flush. `Ready` when the connection is over and the wire given up.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>, route: &RouteContext) -> Poll<()> {
+        self.dirty = false;
+        if !self.outbox.is_empty() {
+            let Self { outbox, wire, .. } = self;
+            match outbox.poll_write(|slices| wire.poll_write(cx, slices)) {
+                Poll::Ready(Ok(())) => self.drained(route),
+                Poll::Ready(Err(_)) => self.broken(&route.budget),
+                Poll::Pending => {
+                    self.stalled = true;
+                    self.charge(&route.budget);
+                    if self.outbox.bytes() < route.limits.outbox_bytes {
+                        self.wake_senders();
+                    }
+                }
+            }
+        }
+        if self.wire.poll_flush(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.poll_finish(cx, route)
+    }
+
+    /// Ends the stream when both close frames have passed, or the peer is gone.
+    fn poll_finish(&mut self, cx: &mut Context<'_>, route: &RouteContext) -> Poll<()> {
+        if self.is_disconnected() {
+            return Poll::Ready(());
+        }
+        let flushed = self.outbox.is_empty() || !self.close_queued;
+        if self.closed.is_none() || !flushed {
+            return Poll::Pending;
+        }
+        if !self.shut && (self.peer_done || self.fails()) {
+            match self.wire.poll_shutdown(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(_) => self.shut = true,
+            }
+        }
+        if !self.peer_done {
+            return Poll::Pending;
+        }
+        self.disconnect(&route.budget);
+        Poll::Ready(())
+    }
+
+    /// After a violation nothing the peer still sends is of use: the stream is ended right behind the
+    /// close frame, while what arrives is read and thrown away so that the close frame is not lost to a
+    /// reset.
+    fn fails(&self) -> bool {
+        let failing = [CloseCode::PROTOCOL, CloseCode::INVALID_PAYLOAD, CloseCode::TOO_BIG];
+        self.closed.as_ref().is_some_and(|closed| failing.contains(&closed.code))
+    }
+
+    /// Gives the wire up, whatever is queued.
+    pub(crate) fn disconnect(&mut self, budget: &Budget) {
+        self.wire = WriteWire::Closed;
+        self.stalled = false;
+        self.peer_lost();
+        self.outbox.clear();
+        self.charge(budget);
+    }
+
+    fn broken(&mut self, budget: &Budget) {
+        self.disconnect(budget);
+        self.wake_owner();
+    }
+
+    fn drained(&mut self, route: &RouteContext) {
+        self.stalled = false;
+        self.charge(&route.budget);
+        self.wake_senders();
+    }
+
+    /// Brings the node's account up to date. Only what the kernel refused is counted, so that traffic
+    /// that flows touches no shared memory.
+    fn charge(&mut self, budget: &Budget) {
+        let now = if self.stalled { self.outbox.bytes() } else { 0 };
+        if now != self.charged {
+            budget.change(self.charged, now);
+            self.charged = now;
+        }
+    }
+
+    pub(crate) fn charged(&self) -> usize {
+        self.charged
+    }
+
+    pub(crate) fn wake_owner(&self) {
+        if !self.in_turn
+            && let Some(owner) = &self.owner
+        {
+            owner.wake_by_ref();
+        }
+    }
+
+    /// Registers a sender that waits for room.
+    pub(crate) fn wait_for_room(&mut self, waker: &Waker) {
+        if !self.waiting_senders.iter().any(|waiting| waiting.will_wake(waker)) {
+            self.waiting_senders.push(waker.clone());
+        }
+    }
+
+    fn wake_senders(&mut self) {
+        for sender in std::mem::take(&mut self.waiting_senders) {
+            sender.wake();
+        }
+    }
+
+    /// Whether the shard may write for the connection right now.
+    pub(crate) fn may_flush(&self) -> bool {
+        !self.in_turn && !self.stalled
+    }
+
+    pub(crate) fn needs_flush(&self) -> bool {
+        !self.stalled && !self.outbox.is_empty()
+    }
+}

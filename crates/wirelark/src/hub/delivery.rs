@@ -1,0 +1,208 @@
+//! Sending to many: who is meant, and what became of it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::sync::oneshot;
+use wirelark_proto::Message;
+
+use super::mailbox::{Deliver, Mail};
+use super::{Hub, RoomName};
+use crate::connection::{ConflationKey, ConnectionId};
+use crate::shared_frame::SharedFrame;
+
+/// Who a message is for.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// The members of a room.
+    #[non_exhaustive]
+    Room {
+        /// Which room.
+        name: RoomName,
+        /// The key newer messages replace older ones by, for members that are behind.
+        key: Option<ConflationKey>,
+    },
+    /// One connection.
+    Connection(ConnectionId),
+    /// The connections of routes whose pattern begins so.
+    Routes(Box<str>),
+    /// Every connection.
+    Everyone,
+}
+
+/// What became of a message that was sent to many. "Queued" means that it is in the connection's outbox,
+/// in order; whether the client got it only the client can say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Delivered {
+    /// Connections it was queued for.
+    pub queued: usize,
+    /// Connections whose policy dropped or conflated a message for it.
+    pub dropped: usize,
+    /// Connections that were closing, or were closed because they read too slowly.
+    pub closed: usize,
+    /// Connections that no longer exist.
+    pub offline: usize,
+}
+
+impl Delivered {
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.queued += other.queued;
+        self.dropped += other.dropped;
+        self.closed += other.closed;
+        self.offline += other.offline;
+    }
+}
+
+/// A shard is so far behind that the message would have to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the hub is busy: a shard has more mail than it may hold")]
+pub struct Busy;
+
+/// A message about to be sent to many.
+///
+/// Awaiting it hands the message to the shards and is done: nothing is waited for but room in their
+/// mailboxes. [`counted`](Self::counted) also waits for their answers; [`try_send`](Self::try_send) never
+/// waits.
+///
+/// # Ordering
+/// Messages that one task sends to one target arrive in that order, and two members of a room see the
+/// room's messages in the same order.
+///
+/// # Cancel safety
+/// Dropped before it is ready, the message was handed to nobody.
+#[derive(Debug)]
+#[must_use = "nothing is sent until this is awaited"]
+pub struct Publish {
+    hub: Hub,
+    target: Target,
+    except: Vec<ConnectionId>,
+    message: Option<Message>,
+    frame: Option<Arc<SharedFrame>>,
+    room_in_mailbox: Option<Waiting>,
+}
+
+struct Waiting(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Waiting")
+    }
+}
+
+impl Publish {
+    pub(crate) fn new(hub: Hub, target: Target, message: Message) -> Self {
+        Self { hub, target, except: Vec::new(), message: Some(message), frame: None, room_in_mailbox: None }
+    }
+
+    /// Leaves one connection out, such as the sender.
+    pub fn except(mut self, connection: ConnectionId) -> Self {
+        self.except.push(connection);
+        self
+    }
+
+    /// Leaves these connections out.
+    pub fn except_all(mut self, connections: impl IntoIterator<Item = ConnectionId>) -> Self {
+        self.except.extend(connections);
+        self
+    }
+
+    /// Sends, and waits until every shard has said how many connections it queued the message for.
+    pub async fn counted(mut self) -> Delivered {
+        let mut answers = Vec::new();
+        std::future::poll_fn(|cx| self.poll_mail(cx, Some(&mut answers))).await;
+        let mut delivered = Delivered::default();
+        for answer in answers {
+            // A shard that stops answers nobody; its connections are gone.
+            delivered.absorb(answer.await.unwrap_or_default());
+        }
+        delivered
+    }
+
+    /// Sends if that needs no waiting.
+    pub fn try_send(mut self) -> Result<(), Busy> {
+        self.mail(None).map_err(|_| Busy)
+    }
+
+    fn poll_mail(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut answers: Option<&mut Vec<oneshot::Receiver<Delivered>>>,
+    ) -> Poll<()> {
+        loop {
+            if let Some(Waiting(waiting)) = &mut self.room_in_mailbox {
+                ready!(waiting.as_mut().poll(cx));
+                self.room_in_mailbox = None;
+            }
+            let Err(full) = self.mail(answers.as_deref_mut()) else { return Poll::Ready(()) };
+            let shard = Arc::clone(&self.hub.inner.shards[full]);
+            self.room_in_mailbox = Some(Waiting(Box::pin(async move { shard.mailbox.emptied().await })));
+        }
+    }
+
+    /// Mails the message to every shard it concerns, or to none: then the index of one that is full.
+    fn mail(&mut self, answers: Option<&mut Vec<oneshot::Receiver<Delivered>>>) -> Result<(), usize> {
+        let frame = match (self.message.take(), &self.frame) {
+            (Some(message), _) => Arc::clone(self.frame.insert(Arc::new(SharedFrame::new(message)))),
+            (None, Some(frame)) => Arc::clone(frame),
+            (None, None) => return Ok(()),
+        };
+        let except: Option<Arc<[ConnectionId]>> = (!self.except.is_empty()).then(|| self.except.as_slice().into());
+        let hub = &*self.hub.inner;
+        let mut send = Mailing { hub, target: &self.target, except, frame, answers };
+        let sent = match &self.target {
+            Target::Room { name, .. } => hub.rooms.with_shards(name, |shards| send.to(shards)),
+            Target::Connection(id) if id.shard() < hub.shards.len() => send.to(&mut std::iter::once(id.shard())),
+            Target::Connection(_) => Ok(()),
+            Target::Routes(_) | Target::Everyone => send.to(&mut (0..hub.shards.len())),
+        };
+        if sent.is_ok() {
+            self.frame = None;
+        }
+        sent
+    }
+}
+
+impl Future for Publish {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.get_mut().poll_mail(cx, None)
+    }
+}
+
+struct Mailing<'a> {
+    hub: &'a super::Inner,
+    target: &'a Target,
+    except: Option<Arc<[ConnectionId]>>,
+    frame: Arc<SharedFrame>,
+    answers: Option<&'a mut Vec<oneshot::Receiver<Delivered>>>,
+}
+
+impl Mailing<'_> {
+    fn to(&mut self, shards: &mut dyn Iterator<Item = usize>) -> Result<(), usize> {
+        // At most 255 shards: a bit for each.
+        let mut concerned = [0_u64; 4];
+        for shard in shards {
+            if self.hub.shards[shard].mailbox.is_full() {
+                return Err(shard);
+            }
+            concerned[shard / 64] |= 1 << (shard % 64);
+        }
+        for (shard, handle) in self.hub.shards.iter().enumerate() {
+            if concerned[shard / 64] & (1 << (shard % 64)) == 0 {
+                continue;
+            }
+            let reply = self.answers.as_mut().map(|answers| {
+                let (reply, answer) = oneshot::channel();
+                answers.push(answer);
+                reply
+            });
+            let (target, except) = (self.target.clone(), self.except.clone());
+            let deliver = Deliver { target, except, frame: Arc::clone(&self.frame), reply };
+            handle.mailbox.put(Mail::Deliver(deliver));
+        }
+        Ok(())
+    }
+}

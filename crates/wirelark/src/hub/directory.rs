@@ -1,0 +1,136 @@
+//! The places of a shard: which slots are taken, and which rooms each connection is in.
+
+use std::fmt;
+
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
+
+use super::{Hub, RoomName};
+use crate::connection::ConnectionId;
+
+#[derive(Debug, Default)]
+pub(crate) struct Directory {
+    shard: u8,
+    slots: Mutex<Slots>,
+}
+
+#[derive(Debug, Default)]
+struct Slots {
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+}
+
+/// A slot; its generation is odd while it is taken.
+#[derive(Debug, Default)]
+pub(crate) struct Entry {
+    generation: u32,
+    pub(crate) rooms: Vec<RoomName>,
+}
+
+impl Directory {
+    pub(crate) fn new(shard: u8) -> Self {
+        Self { shard, slots: Mutex::default() }
+    }
+
+    /// Takes a slot. `None` when all are taken.
+    pub(crate) fn reserve(&self, hub: Hub) -> Option<Reservation> {
+        let mut slots = self.slots.lock();
+        let slot = match slots.free.pop() {
+            Some(slot) => slot,
+            None => {
+                let slot = u32::try_from(slots.entries.len()).ok().filter(|slot| *slot < ConnectionId::SLOTS_MAX)?;
+                slots.entries.push(Entry::default());
+                slot
+            }
+        };
+        let entry = &mut slots.entries[slot as usize];
+        entry.generation = entry.generation.wrapping_add(1);
+        Some(Reservation { id: Some(ConnectionId::new(self.shard, entry.generation, slot)), hub })
+    }
+
+    /// The entry of a connection that is still there.
+    pub(crate) fn entry(&self, id: ConnectionId) -> Option<MappedMutexGuard<'_, Entry>> {
+        MutexGuard::try_map(self.slots.lock(), |slots| {
+            slots.entries.get_mut(id.slot()).filter(|entry| entry.generation == id.generation())
+        })
+        .ok()
+    }
+
+    pub(crate) fn rooms(&self, id: ConnectionId) -> Vec<RoomName> {
+        self.entry(id).map(|entry| entry.rooms.clone()).unwrap_or_default()
+    }
+
+    /// Frees a slot; ids of this generation miss from now on.
+    pub(crate) fn release(&self, id: ConnectionId) {
+        let mut slots = self.slots.lock();
+        let Some(entry) = slots.entries.get_mut(id.slot()) else { return };
+        if entry.generation != id.generation() {
+            return;
+        }
+        entry.generation = entry.generation.wrapping_add(1);
+        entry.rooms = Vec::new();
+        slots.free.push(id.slot() as u32);
+    }
+
+    /// Slots taken.
+    pub(crate) fn len(&self) -> usize {
+        let slots = self.slots.lock();
+        slots.entries.len() - slots.free.len()
+    }
+}
+
+/// A place kept for a connection that is about to open; given back if it never does.
+pub(crate) struct Reservation {
+    id: Option<ConnectionId>,
+    hub: Hub,
+}
+
+impl Reservation {
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.id.expect("the id is there until the reservation is taken, by value")
+    }
+
+    /// Uses the place.
+    pub(crate) fn take(mut self) -> ConnectionId {
+        self.id.take().expect("a reservation is taken once, by value")
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.hub.inner.shards[id.shard()].directory.release(id);
+        }
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Reservation").field(&self.id).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_id_misses_the_slots_next_user() {
+        let hub = Hub::new(1, Default::default(), std::sync::Arc::new(crate::budget::Budget::new(1)));
+        let first = hub.reserve().expect("room for one").take();
+        let directory = &hub.inner.shards[0].directory;
+        assert!(directory.entry(first).is_some());
+        directory.release(first);
+        let second = hub.reserve().expect("room for one").take();
+        assert_eq!(second.slot(), first.slot());
+        assert!(directory.entry(first).is_none() && directory.entry(second).is_some());
+        directory.release(first);
+        assert_eq!(directory.len(), 1, "releasing twice frees nobody else's slot");
+    }
+
+    #[test]
+    fn a_reservation_that_is_dropped_gives_its_place_back() {
+        let hub = Hub::new(1, Default::default(), std::sync::Arc::new(crate::budget::Budget::new(1)));
+        drop(hub.reserve());
+        assert_eq!(hub.connection_count(), 0);
+    }
+}

@@ -1,0 +1,107 @@
+//! How others reach a shard.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+use wirelark_proto::CloseFrame;
+
+use super::RoomName;
+use super::delivery::{Delivered, Target};
+use crate::connection::{Connection, ConnectionId};
+use crate::shared_frame::SharedFrame;
+
+/// Bytes of messages that may wait for a shard. Their senders wait beyond it; joins, leaves and closes do
+/// not count, as there are at most a few per connection.
+const MAILBOX_BYTES: usize = 4 * 1024 * 1024;
+
+/// What a message costs beside its bytes.
+const MAIL_OVERHEAD_BYTES: usize = 128;
+
+#[derive(Debug)]
+pub(crate) enum Mail {
+    Register { connection: Arc<Connection> },
+    Forget { connection: ConnectionId },
+    Join { room: RoomName, connection: ConnectionId },
+    Leave { room: RoomName, connection: ConnectionId },
+    Deliver(Deliver),
+    Members { room: RoomName, reply: oneshot::Sender<Vec<ConnectionId>> },
+    /// Closes one connection, or all.
+    Close { connection: Option<ConnectionId>, frame: CloseFrame, reply: Option<oneshot::Sender<usize>> },
+    /// Drops all connections.
+    Abort,
+}
+
+/// A message for connections of one shard.
+#[derive(Debug)]
+pub(crate) struct Deliver {
+    pub(crate) target: Target,
+    pub(crate) except: Option<Arc<[ConnectionId]>>,
+    pub(crate) frame: Arc<SharedFrame>,
+    pub(crate) reply: Option<oneshot::Sender<Delivered>>,
+}
+
+impl Deliver {
+    fn bytes(&self) -> usize {
+        self.frame.len() + MAIL_OVERHEAD_BYTES
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    queue: Mutex<VecDeque<Mail>>,
+    bytes: AtomicUsize,
+    arrived: Notify,
+    emptied: Notify,
+}
+
+impl Mailbox {
+    pub(crate) fn new() -> Self {
+        Self {
+            queue: Mutex::new(VecDeque::new()),
+            bytes: AtomicUsize::new(0),
+            arrived: Notify::new(),
+            emptied: Notify::new(),
+        }
+    }
+
+    /// Adds mail. The bound on messages is kept by whoever sends them, see [`is_full`](Self::is_full).
+    pub(crate) fn put(&self, mail: Mail) {
+        if let Mail::Deliver(deliver) = &mail {
+            self.bytes.fetch_add(deliver.bytes(), Relaxed);
+        }
+        let mut queue = self.queue.lock();
+        queue.push_back(mail);
+        // One wake-up for all mail that comes before the shard looks.
+        if queue.len() == 1 {
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Whether messages must wait. Several senders may see room for one at the same time: the bound can be
+    /// passed by one message for each of them.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes.load(Relaxed) >= MAILBOX_BYTES
+    }
+
+    /// Waits until the shard has emptied its mailbox.
+    pub(crate) async fn emptied(&self) {
+        let emptied = self.emptied.notified();
+        if self.is_full() {
+            emptied.await;
+        }
+    }
+
+    /// Everything that waits, in exchange for an empty queue.
+    pub(crate) fn take(&self, empty: &mut VecDeque<Mail>) {
+        std::mem::swap(&mut *self.queue.lock(), empty);
+        self.bytes.store(0, Relaxed);
+        self.emptied.notify_waiters();
+    }
+
+    pub(crate) async fn arrived(&self) {
+        self.arrived.notified().await;
+    }
+}

@@ -1,0 +1,305 @@
+//! Floor 3: who is connected, in which rooms, and how a message reaches all of them.
+//!
+//! The hub holds handles to connections; a connection never knows that the hub exists. Connections are
+//! spread over *shards*. A shard is one task that owns its connections' places in rooms and their timers;
+//! everybody else sends it mail.
+//!
+//! Lock order: a connection's directory entry, then a room's stripe, then a mailbox. Never two stripes,
+//! never across an await, user code or I/O.
+
+mod delivery;
+mod directory;
+mod mailbox;
+mod ring;
+mod room;
+mod shard;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
+use wirelark_proto::{CloseCode, CloseFrame, Message};
+
+use crate::budget::Budget;
+use crate::connection::{ConflationKey, Connection, ConnectionId};
+use crate::observe::Observer;
+
+pub use self::delivery::{Busy, Delivered, Publish, Target};
+use self::directory::Directory;
+pub(crate) use self::directory::Reservation;
+use self::mailbox::{Mail, Mailbox};
+pub use self::room::{InvalidRoom, RoomName};
+use self::room::Rooms;
+
+/// Sends to a room, to everyone, or to one connection, from anywhere: a handler, an HTTP handler, a plain
+/// task. Cheap to clone.
+///
+/// Messages one sender publishes to one room reach every member in that order, and all members see the
+/// messages of a room in the same order. A message is encoded once, however many receive it.
+#[derive(Clone)]
+pub struct Hub {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shards: Box<[Arc<ShardHandle>]>,
+    next_shard: AtomicUsize,
+    rooms: Rooms,
+    observer: Arc<Observer>,
+    budget: Arc<Budget>,
+    draining: AtomicBool,
+    /// The drivers of all connections; shutting down waits for them.
+    tasks: TaskTracker,
+    shard_tasks: parking_lot::Mutex<Option<JoinSet<()>>>,
+}
+
+/// What others may touch of a shard.
+struct ShardHandle {
+    mailbox: Mailbox,
+    directory: Directory,
+}
+
+impl Hub {
+    /// A hub of `shards` shards. Their tasks start with the first connection.
+    pub(crate) fn new(shards: usize, observer: Arc<Observer>, budget: Arc<Budget>) -> Self {
+        let shards = shards.clamp(1, usize::from(u8::MAX));
+        let handle = |shard| {
+            let directory = Directory::new(u8::try_from(shard).expect("at most 255 shards"));
+            Arc::new(ShardHandle { mailbox: Mailbox::new(), directory })
+        };
+        Self {
+            inner: Arc::new(Inner {
+                shards: (0..shards).map(handle).collect(),
+                next_shard: AtomicUsize::new(0),
+                rooms: Rooms::new(shards),
+                observer,
+                budget,
+                draining: AtomicBool::new(false),
+                tasks: TaskTracker::new(),
+                shard_tasks: parking_lot::Mutex::new(None),
+            }),
+        }
+    }
+
+    // For users.
+
+    /// A room. Nothing is made until somebody joins, and an empty room costs nothing.
+    ///
+    /// # Errors
+    /// A name must have 1 to 256 characters and no control characters.
+    pub fn room(&self, name: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>) -> Result<Room, InvalidRoom> {
+        Ok(Room { hub: self.clone(), name: name.try_into().map_err(Into::into)? })
+    }
+
+    /// Sends to every connection of the app.
+    pub fn broadcast(&self, message: impl Into<Message>) -> Publish {
+        Publish::new(self.clone(), Target::Everyone, message.into())
+    }
+
+    /// Sends to every connection of the routes whose pattern begins with `prefix`.
+    pub fn broadcast_to(&self, prefix: impl Into<Box<str>>, message: impl Into<Message>) -> Publish {
+        Publish::new(self.clone(), Target::Routes(prefix.into()), message.into())
+    }
+
+    /// Sends to one connection. One that is gone is counted as offline; it is not an error.
+    pub fn send_to(&self, connection: ConnectionId, message: impl Into<Message>) -> Publish {
+        Publish::new(self.clone(), Target::Connection(connection), message.into())
+    }
+
+    /// Closes one connection; false if it is gone.
+    pub async fn close(&self, connection: ConnectionId, code: CloseCode, reason: &str) -> bool {
+        let (reply, answer) = oneshot::channel();
+        let frame = CloseFrame::new(code, reason);
+        let Some(shard) = self.inner.shards.get(connection.shard()) else { return false };
+        shard.mailbox.put(Mail::Close { connection: Some(connection), frame, reply: Some(reply) });
+        answer.await.is_ok_and(|closed| closed > 0)
+    }
+
+    /// Rooms that have members.
+    pub fn room_count(&self) -> usize {
+        self.inner.rooms.len()
+    }
+
+    /// Connections registered now.
+    pub fn connection_count(&self) -> usize {
+        self.inner.shards.iter().map(|shard| shard.directory.len()).sum()
+    }
+
+    /// Bytes that wait for slow clients now, over all connections.
+    pub fn backlog_bytes(&self) -> usize {
+        self.inner.budget.used()
+    }
+
+    // For the floors above.
+
+    /// Keeps a place for a connection that is about to open. `None` when the hub is draining, over its
+    /// budget or full.
+    pub(crate) fn reserve(&self) -> Option<Reservation> {
+        if self.inner.draining.load(Relaxed) || self.inner.budget.is_exceeded() {
+            return None;
+        }
+        let shard = self.inner.next_shard.fetch_add(1, Relaxed) % self.inner.shards.len();
+        self.inner.shards[shard].directory.reserve(self.clone())
+    }
+
+    /// From here on the connection receives what is sent to it, and its timers run.
+    pub(crate) fn register(&self, connection: Arc<Connection>) {
+        self.start();
+        connection.route.counters.opened();
+        let shard = connection.id.shard();
+        self.inner.shards[shard].mailbox.put(Mail::Register { connection });
+    }
+
+    /// Takes a connection out of its rooms and frees its place.
+    pub(crate) fn forget(&self, connection: &Connection) {
+        let code = connection.closed().map_or(CloseCode::ABNORMAL, |closed| closed.code);
+        connection.route.counters.closed(code);
+        let id = connection.id;
+        let shard = &self.inner.shards[id.shard()];
+        for room in shard.directory.rooms(id) {
+            self.leave(&room, id);
+        }
+        shard.mailbox.put(Mail::Forget { connection: id });
+    }
+
+    /// Puts a connection into a room. The number of members afterwards; `None` if the connection is gone.
+    pub(crate) fn join(&self, room: &RoomName, connection: ConnectionId) -> Option<usize> {
+        let shard = &self.inner.shards[connection.shard()];
+        let mut entry = shard.directory.entry(connection)?;
+        if entry.rooms.contains(room) {
+            return Some(self.inner.rooms.count(room));
+        }
+        entry.rooms.push(room.clone());
+        // Mailed under the stripe, so that a join is exactly before or after each publish.
+        Some(self.inner.rooms.join(room, connection.shard(), || {
+            shard.mailbox.put(Mail::Join { room: room.clone(), connection });
+        }))
+    }
+
+    /// Takes a connection out of a room it may be in. The number of members afterwards.
+    pub(crate) fn leave(&self, room: &RoomName, connection: ConnectionId) -> usize {
+        let shard = &self.inner.shards[connection.shard()];
+        let Some(mut entry) = shard.directory.entry(connection) else { return self.inner.rooms.count(room) };
+        let Some(at) = entry.rooms.iter().position(|joined| joined == room) else {
+            return self.inner.rooms.count(room);
+        };
+        entry.rooms.swap_remove(at);
+        self.inner.rooms.leave(room, connection.shard(), || {
+            shard.mailbox.put(Mail::Leave { room: room.clone(), connection });
+        })
+    }
+
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.inner.tasks
+    }
+
+    pub(crate) fn observer(&self) -> &Arc<Observer> {
+        &self.inner.observer
+    }
+
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.inner.budget
+    }
+
+    /// Closes every connection and takes no more. [`tasks`](Self::tasks) tells when they are gone.
+    pub(crate) fn drain(&self, frame: &CloseFrame) {
+        self.inner.draining.store(true, Relaxed);
+        for shard in &self.inner.shards {
+            shard.mailbox.put(Mail::Close { connection: None, frame: frame.clone(), reply: None });
+        }
+        self.inner.tasks.close();
+    }
+
+    /// Drops every connection and handler that is left, and ends the shards.
+    pub(crate) async fn stop(&self) {
+        for shard in &self.inner.shards {
+            shard.mailbox.put(Mail::Abort);
+        }
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        let shards = self.inner.shard_tasks.lock().take();
+        if let Some(mut shards) = shards {
+            shards.shutdown().await;
+        }
+    }
+
+    /// Starts the shards' tasks, once. Not at construction: an app is built outside of a runtime.
+    fn start(&self) {
+        let mut tasks = self.inner.shard_tasks.lock();
+        if tasks.is_some() {
+            return;
+        }
+        let mut set = JoinSet::new();
+        for (index, shard) in self.inner.shards.iter().enumerate() {
+            let observer = (index == 0).then(|| Arc::clone(&self.inner.observer));
+            set.spawn(shard::run(Arc::clone(shard), Arc::clone(&self.inner.budget), observer));
+        }
+        *tasks = Some(set);
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("connections", &self.connection_count()).field("rooms", &self.room_count()).finish()
+    }
+}
+
+/// A set of receivers, by name.
+#[derive(Clone, Debug)]
+pub struct Room {
+    hub: Hub,
+    name: RoomName,
+}
+
+impl Room {
+    /// The room's name.
+    pub fn name(&self) -> &RoomName {
+        &self.name
+    }
+
+    /// Sends to every member, the sender included unless it is [excepted](Publish::except).
+    pub fn publish(&self, message: impl Into<Message>) -> Publish {
+        Publish::new(self.hub.clone(), Target::Room { name: self.name.clone(), key: None }, message.into())
+    }
+
+    /// As [`publish`](Self::publish); a member that is behind, on a route with
+    /// [`SlowClient::Conflate`](crate::SlowClient::Conflate), gets only the newest message of each key.
+    pub fn publish_keyed(&self, key: ConflationKey, message: impl Into<Message>) -> Publish {
+        let target = Target::Room { name: self.name.clone(), key: Some(key) };
+        Publish::new(self.hub.clone(), target, message.into())
+    }
+
+    /// Puts a connection into the room and returns how many are in it then. Joining twice changes nothing.
+    /// `None` if the connection is gone.
+    pub fn join(&self, connection: ConnectionId) -> Option<usize> {
+        self.hub.join(&self.name, connection)
+    }
+
+    /// Takes a connection out and returns how many are left. Leaving a room one is not in is harmless.
+    pub fn leave(&self, connection: ConnectionId) -> usize {
+        self.hub.leave(&self.name, connection)
+    }
+
+    /// How many connections are in the room.
+    pub fn count(&self) -> usize {
+        self.hub.inner.rooms.count(&self.name)
+    }
+
+    /// The members, shard by shard in the order they joined.
+    pub async fn members(&self) -> Vec<ConnectionId> {
+        let mut answers = Vec::new();
+        for shard in self.hub.inner.rooms.shards_with_members(&self.name) {
+            let (reply, answer) = oneshot::channel();
+            self.hub.inner.shards[shard].mailbox.put(Mail::Members { room: self.name.clone(), reply });
+            answers.push(answer);
+        }
+        let mut members = Vec::new();
+        for answer in answers {
+            members.extend(answer.await.unwrap_or_default());
+        }
+        members
+    }
+}

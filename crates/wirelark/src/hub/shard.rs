@@ -1,0 +1,293 @@
+//! One shard: a task that owns its connections' places in rooms and their timers.
+//!
+//! Its loop: mail, then one write to each connection that was sent something, then timers. It yields often,
+//! so that a large room delays nobody for long; what arrives meanwhile is coalesced into the next round.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep_until};
+use wirelark_proto::{CloseCode, CloseFrame};
+
+use super::delivery::{Delivered, Target};
+use super::mailbox::{Deliver, Mail};
+use super::ring::Ring;
+use super::{RoomName, ShardHandle};
+use crate::budget::Budget;
+use crate::connection::{ConflationKey, Connection, ConnectionId, Delivery, Liveness};
+use crate::observe::Observer;
+
+/// Connections served before the task yields to others.
+const BATCH: usize = 256;
+
+/// How often the budget is looked at and totals are copied to the metrics recorder.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Runs a shard until its task is aborted. The shard that is given the observer copies the app's totals
+/// into the recorders now and then.
+pub(super) async fn run(handle: Arc<ShardHandle>, budget: Arc<Budget>, observer: Option<Arc<Observer>>) {
+    let mut shard = Shard {
+        handle,
+        budget,
+        observer,
+        slots: Vec::new(),
+        connections: 0,
+        rooms: HashMap::new(),
+        ring: Ring::new(Instant::now()),
+        dirty: Vec::new(),
+    };
+    let mut mail = VecDeque::new();
+    let mut tick_due = Instant::now() + TICK;
+    loop {
+        shard.wait(&mail, tick_due).await;
+        shard.handle.mailbox.take(&mut mail);
+        while let Some(piece) = mail.pop_front() {
+            shard.open(piece).await;
+        }
+        shard.flush().await;
+        shard.run_timers().await;
+        if Instant::now() >= tick_due {
+            tick_due = Instant::now() + TICK;
+            shard.keep_budget();
+            if let Some(observer) = &shard.observer {
+                observer.flush();
+            }
+        }
+    }
+}
+
+struct Shard {
+    handle: Arc<ShardHandle>,
+    budget: Arc<Budget>,
+    observer: Option<Arc<Observer>>,
+    slots: Vec<Option<Slot>>,
+    connections: usize,
+    rooms: HashMap<RoomName, Vec<u32>>,
+    ring: Ring,
+    /// Connections with frames that nobody else will write.
+    dirty: Vec<u32>,
+}
+
+struct Slot {
+    connection: Arc<Connection>,
+    liveness: Liveness,
+}
+
+impl Shard {
+    /// Waits for mail or the next deadline. A shard without connections has no deadline at all.
+    async fn wait(&self, mail: &VecDeque<Mail>, tick_due: Instant) {
+        debug_assert!(mail.is_empty());
+        let tick = (self.connections > 0).then_some(tick_due);
+        match [self.ring.next(), tick].into_iter().flatten().min() {
+            None => self.handle.mailbox.arrived().await,
+            Some(deadline) => {
+                tokio::select! {
+                    biased;
+                    () = self.handle.mailbox.arrived() => {}
+                    () = sleep_until(deadline) => {}
+                }
+            }
+        }
+    }
+
+    async fn open(&mut self, mail: Mail) {
+        match mail {
+            Mail::Register { connection } => self.register(connection),
+            Mail::Forget { connection } => self.forget(connection),
+            Mail::Join { room, connection } => {
+                self.rooms.entry(room).or_default().push(connection.slot() as u32);
+            }
+            Mail::Leave { room, connection } => self.leave(&room, connection),
+            Mail::Deliver(deliver) => self.deliver(deliver).await,
+            Mail::Members { room, reply } => {
+                let members = self.rooms.get(&room).map_or(&[][..], Vec::as_slice);
+                let _ = reply.send(members.iter().filter_map(|slot| self.id(*slot)).collect());
+            }
+            Mail::Close { connection, frame, reply } => {
+                let closed = self.close(connection, &frame);
+                if let Some(reply) = reply {
+                    let _ = reply.send(closed);
+                }
+            }
+            Mail::Abort => self.slots.iter().flatten().for_each(|slot| slot.connection.kill()),
+        }
+    }
+
+    fn register(&mut self, connection: Arc<Connection>) {
+        let (id, now) = (connection.id, Instant::now());
+        if self.slots.len() <= id.slot() {
+            self.slots.resize_with(id.slot() + 1, || None);
+        }
+        let liveness = Liveness::new(&connection, now);
+        if let Some(deadline) = liveness.next(&connection) {
+            self.ring.insert(id, deadline);
+        }
+        self.slots[id.slot()] = Some(Slot { connection, liveness });
+        self.connections += 1;
+    }
+
+    fn forget(&mut self, id: ConnectionId) {
+        if self.slot(id).is_some() {
+            self.slots[id.slot()] = None;
+            self.connections -= 1;
+            self.handle.directory.release(id);
+        }
+    }
+
+    fn leave(&mut self, room: &RoomName, id: ConnectionId) {
+        let Some(members) = self.rooms.get_mut(room) else { return };
+        if let Some(at) = members.iter().position(|slot| *slot as usize == id.slot()) {
+            members.remove(at);
+        }
+        if members.is_empty() {
+            self.rooms.remove(room);
+        }
+    }
+
+    async fn deliver(&mut self, deliver: Deliver) {
+        let mut delivered = Delivered::default();
+        match &deliver.target {
+            Target::Connection(id) => match self.slot(*id) {
+                Some(_) => self.deliver_to(id.slot() as u32, &deliver, None, &mut delivered),
+                None => delivered.offline += 1,
+            },
+            Target::Room { name, key } => {
+                // Nobody else touches the list, and nothing below joins or leaves: it is lent out whole.
+                let members = self.rooms.get_mut(name).map(std::mem::take).unwrap_or_default();
+                for batch in members.chunks(BATCH) {
+                    for slot in batch {
+                        self.deliver_to(*slot, &deliver, *key, &mut delivered);
+                    }
+                    if batch.len() == BATCH {
+                        yield_now().await;
+                    }
+                }
+                if let Some(lent) = self.rooms.get_mut(name) {
+                    *lent = members;
+                }
+            }
+            Target::Routes(prefix) => {
+                for slot in 0..self.slots.len() as u32 {
+                    let matches = self.slots[slot as usize]
+                        .as_ref()
+                        .is_some_and(|slot| slot.connection.route.pattern.starts_with(&**prefix));
+                    if matches {
+                        self.deliver_to(slot, &deliver, None, &mut delivered);
+                    }
+                }
+            }
+            Target::Everyone => {
+                for slot in 0..self.slots.len() as u32 {
+                    self.deliver_to(slot, &deliver, None, &mut delivered);
+                }
+            }
+        }
+        if let Some(reply) = deliver.reply {
+            let _ = reply.send(delivered);
+        }
+    }
+
+    fn deliver_to(
+        &mut self,
+        index: u32,
+        deliver: &Deliver,
+        key: Option<ConflationKey>,
+        delivered: &mut Delivered,
+    ) {
+        let Some(slot) = &self.slots[index as usize] else { return };
+        if deliver.except.as_ref().is_some_and(|except| except.contains(&slot.connection.id)) {
+            return;
+        }
+        let (delivery, must_flush) = slot.connection.deliver(&deliver.frame, key);
+        match delivery {
+            Delivery::Queued => delivered.queued += 1,
+            Delivery::Dropped => delivered.dropped += 1,
+            Delivery::Closed => delivered.closed += 1,
+        }
+        if must_flush {
+            self.dirty.push(index);
+        }
+    }
+
+    fn close(&self, only: Option<ConnectionId>, frame: &CloseFrame) -> usize {
+        let close = |slot: &Slot| slot.connection.close(frame.clone());
+        match only {
+            Some(id) => self.slot(id).map(close).is_some().into(),
+            None => self.slots.iter().flatten().map(close).count(),
+        }
+    }
+
+    /// Writes to every connection that was sent something in this round.
+    async fn flush(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for batch in dirty.chunks(BATCH) {
+            for index in batch {
+                if let Some(slot) = &self.slots[*index as usize] {
+                    slot.connection.flush();
+                }
+            }
+            if batch.len() == BATCH {
+                yield_now().await;
+            }
+        }
+        dirty.clear();
+        self.dirty = dirty;
+    }
+
+    async fn run_timers(&mut self) {
+        let now = Instant::now();
+        if !self.ring.next().is_some_and(|next| next <= now) {
+            return;
+        }
+        let mut due = Vec::new();
+        self.ring.expire(now, &mut due);
+        for batch in due.chunks(BATCH) {
+            for id in batch {
+                self.run_timer(*id, now);
+            }
+            if batch.len() == BATCH {
+                yield_now().await;
+            }
+        }
+    }
+
+    fn run_timer(&mut self, id: ConnectionId, now: Instant) {
+        if self.slot(id).is_none() {
+            return;
+        }
+        let Some(Slot { connection, liveness }) = &mut self.slots[id.slot()] else { return };
+        if !connection.is_open() {
+            // Its own task times the close handshake.
+            return;
+        }
+        if liveness.next(connection).is_some_and(|next| next <= now) {
+            liveness.on_timer(connection, now);
+        }
+        if let Some(deadline) = liveness.next(connection) {
+            self.ring.insert(id, deadline);
+        }
+    }
+
+    /// Over the node's budget, the connection of this shard that holds most is cut.
+    fn keep_budget(&self) {
+        if !self.budget.is_exceeded() {
+            return;
+        }
+        let held = |slot: &&Slot| slot.connection.held_bytes();
+        if let Some(largest) = self.slots.iter().flatten().max_by_key(held) {
+            tracing::warn!(connection = %largest.connection.id, "cut: the node's budget for slow clients is used up");
+            largest.connection.close(CloseFrame::new(CloseCode::TRY_AGAIN, "server overloaded"));
+            largest.connection.abort();
+        }
+    }
+
+    fn slot(&self, id: ConnectionId) -> Option<&Slot> {
+        self.slots.get(id.slot())?.as_ref().filter(|slot| slot.connection.id == id)
+    }
+
+    fn id(&self, slot: u32) -> Option<ConnectionId> {
+        self.slots[slot as usize].as_ref().map(|slot| slot.connection.id)
+    }
+}

@@ -1,0 +1,62 @@
+//! Wirelark: realtime WebSocket APIs on tokio, axum and tower.
+//!
+//! An `async fn` becomes a WebSocket route with middleware, authentication, limits and back-pressure:
+//!
+//! ```no_run
+//! use wirelark::{App, Socket};
+//!
+//! async fn chat(mut socket: Socket) -> wirelark::Result {
+//!     let room = socket.join("lobby")?;
+//!     while let Some(message) = socket.recv().await {
+//!         room.publish(message).await;
+//!     }
+//!     Ok(())
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), wirelark::ServeError> {
+//!     App::new().socket("/chat", chat).serve("127.0.0.1:3000").await
+//! }
+//! ```
+//!
+//! - [`App`] holds routes, options and layers, and serves them, or becomes an [`axum::Router`].
+//! - [`Socket`] is one connection whose messages a handler receives and sends.
+//! - [`Hub`] sends to a room, to everyone or to one connection, from anywhere.
+//! - [`Options`] are the limits of a route; all of them have a default, and all of them are on.
+//! - [`auth`] tells who connects before the connection exists.
+//! - [`testing`] runs the whole app in memory, under a clock that tests advance.
+//!
+//! The crate is built on floors; each knows only those below it: `limits`, `observe`, `budget` and
+//! `shared_frame`; `net`; `connection`; `hub`; `app`; `serve`; `testing`.
+
+mod app;
+mod budget;
+mod connection;
+mod hub;
+mod limits;
+mod net;
+mod observe;
+#[cfg(feature = "prometheus")]
+mod prometheus;
+mod serve;
+mod shared_frame;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use axum;
+pub use wirelark_macros::socket;
+pub use wirelark_proto::{Action, CloseCode, CloseFrame, CompressionOptions, InvalidUtf8, Kind, Message, Text};
+
+pub use crate::app::{
+    App, BuildError, Built, Close, Error, Gone, IntoOutcome, IntoSocketRoute, JsonSocket, LimitsInfo, Receiver,
+    Refusal, Result, RouteInfo, Scope, Sender, Socket, SocketBuilder, SocketHandler, Upgrade, auth, socket,
+};
+#[doc(hidden)]
+pub use crate::app::socket_path;
+pub use crate::connection::{Closed, ClosedBy, ConnectionId, SendError};
+pub use crate::hub::{Busy, Delivered, Hub, InvalidRoom, Publish, Room, RoomName, Target};
+pub use crate::limits::{OptionError, Options, SlowClient, UpgradeRate};
+#[cfg(feature = "tls")]
+pub use crate::net::tls::{Tls, TlsError};
+pub use crate::observe::names as metric_names;
+pub use crate::serve::{ServeError, Server};

@@ -1,0 +1,7 @@
+//! Floor 1: bytes in, bytes out. Knows TCP, TLS and pipes; knows no frames.
+
+pub(crate) mod pipe;
+pub(crate) mod socket_options;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+pub(crate) mod wire;

@@ -1,0 +1,134 @@
+//! The two directions of a connection's byte stream.
+//!
+//! Plain TCP is the fast path: its halves are independent and need no lock of their own. Everything else
+//! (TLS, the in-memory pipes of tests, a host's own stream) is one object behind a lock.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+/// Any stream a connection can run over.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for S {}
+
+type SharedStream = Arc<Mutex<Box<dyn Stream>>>;
+
+/// Splits a TCP stream into its directions.
+pub(crate) fn tcp(stream: TcpStream) -> (ReadWire, WriteWire) {
+    let (read, write) = stream.into_split();
+    (ReadWire::Tcp(read), WriteWire::Tcp(write))
+}
+
+/// Splits any other stream into its directions.
+pub(crate) fn stream(stream: impl Stream) -> (ReadWire, WriteWire) {
+    let shared: SharedStream = Arc::new(Mutex::new(Box::new(stream)));
+    (ReadWire::Stream(Arc::clone(&shared)), WriteWire::Stream(shared))
+}
+
+/// Where bytes come from.
+pub(crate) enum ReadWire {
+    Tcp(OwnedReadHalf),
+    Stream(SharedStream),
+    Closed,
+}
+
+impl ReadWire {
+    /// Reads once into `scratch`; 0 is the end of the stream.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(scratch);
+        match self {
+            // `poll_read` and not `try_read`: on a short read tokio clears the readiness at once, which
+            // saves the read that would only return EAGAIN.
+            Self::Tcp(half) => ready!(Pin::new(half).poll_read(cx, &mut buffer))?,
+            Self::Stream(stream) => ready!(Pin::new(&mut **stream.lock()).poll_read(cx, &mut buffer))?,
+            Self::Closed => {}
+        }
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+}
+
+/// Where bytes go.
+pub(crate) enum WriteWire {
+    Tcp(OwnedWriteHalf),
+    Stream(SharedStream),
+    Closed,
+}
+
+impl WriteWire {
+    /// Writes what the stream takes now, without waiting and without asking to be woken: after `WouldBlock`
+    /// somebody must call [`poll_write`](Self::poll_write).
+    pub(crate) fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(half) => match slices {
+                [one] => half.try_write(one),
+                many => half.try_write_vectored(many),
+            },
+            Self::Stream(_) => match self.poll_write(&mut Context::from_waker(Waker::noop()), slices) {
+                Poll::Ready(outcome) => outcome,
+                Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+            },
+            Self::Closed => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    /// Writes, or arranges for the task of `cx` to be woken when writing can go on.
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(half) => match slices {
+                [one] => Pin::new(half).poll_write(cx, one),
+                many => Pin::new(half).poll_write_vectored(cx, many),
+            },
+            Self::Stream(stream) => Pin::new(&mut **stream.lock()).poll_write_vectored(cx, slices),
+            Self::Closed => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    /// Pushes what the stream itself holds back (TLS records) towards the peer.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(_) | Self::Closed => Poll::Ready(Ok(())),
+            Self::Stream(stream) => Pin::new(&mut **stream.lock()).poll_flush(cx),
+        }
+    }
+
+    /// Ends the writing direction; the peer reads the end of the stream after what was written.
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(half) => Pin::new(half).poll_shutdown(cx),
+            Self::Stream(stream) => Pin::new(&mut **stream.lock()).poll_shutdown(cx),
+            Self::Closed => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl fmt::Debug for ReadWire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp(_) => "Tcp",
+            Self::Stream(_) => "Stream",
+            Self::Closed => "Closed",
+        })
+    }
+}
+
+impl fmt::Debug for WriteWire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp(_) => "Tcp",
+            Self::Stream(_) => "Stream",
+            Self::Closed => "Closed",
+        })
+    }
+}

@@ -1,0 +1,316 @@
+//! What is counted, under which names.
+//!
+//! Connections add to plain atomics, a batch at a time. [`Observer::flush`] copies the totals into the
+//! `metrics` facade (and into the app's own recorder, if it serves one), so that a hot path never looks up
+//! a label set. Labels hold the route's *pattern*, kinds, outcomes and codes; never a user, a room, a path
+//! or a body.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use metrics::{Key, Label, Level, Metadata, Recorder};
+use parking_lot::{Mutex, RwLock};
+use wirelark_proto::{CloseCode, Kind};
+
+/// Names of the counters. The labels of each stand behind it.
+pub mod names {
+    /// Upgrades answered 101: `route`, `outcome` = accepted.
+    pub const UPGRADES: &str = "websocket.upgrades.total";
+    /// Upgrades refused: `outcome` = not-found, method, handshake, origin, protocol, unauthorized,
+    /// forbidden, rate, handler, timeout, overload. Without the route, which a scanner could multiply.
+    pub const REJECTED: &str = "websocket.upgrades.rejected.total";
+    /// Connections opened: `route`.
+    pub const CONNECTIONS: &str = "websocket.connections.total";
+    /// Connections open now (gauge): `route`.
+    pub const ACTIVE: &str = "websocket.connections.active";
+    /// Messages received: `route`, `kind` = text, binary, ping, pong.
+    pub const MESSAGES_IN: &str = "websocket.messages.in.total";
+    /// Messages queued for sending: `route`, `kind`.
+    pub const MESSAGES_OUT: &str = "websocket.messages.out.total";
+    /// Payload bytes received: `route`, `kind`.
+    pub const BYTES_IN: &str = "websocket.bytes.in.total";
+    /// Payload bytes queued for sending: `route`, `kind`.
+    pub const BYTES_OUT: &str = "websocket.bytes.out.total";
+    /// Connections closed: `route`, `code`.
+    pub const CLOSE: &str = "websocket.close.total";
+    /// Messages that found the outbox full: `route`, `outcome` = error, close, wait, drop_newest,
+    /// drop_oldest, conflate. `drop_oldest` and `conflate` count each message dropped.
+    pub const BACKPRESSURE: &str = "websocket.backpressure.total";
+    /// Handlers that panicked: `route`.
+    pub const PANICS: &str = "websocket.handler.panics.total";
+}
+
+const KINDS: [(Kind, &str); 4] =
+    [(Kind::Text, "text"), (Kind::Binary, "binary"), (Kind::Ping, "ping"), (Kind::Pong, "pong")];
+
+/// Why an upgrade was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rejection {
+    NotFound,
+    Method,
+    Handshake,
+    Origin,
+    Protocol,
+    Unauthorized,
+    Forbidden,
+    Rate,
+    Handler,
+    Timeout,
+    Overload,
+}
+
+impl Rejection {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::NotFound => "not-found",
+            Self::Method => "method",
+            Self::Handshake => "handshake",
+            Self::Origin => "origin",
+            Self::Protocol => "protocol",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::Rate => "rate",
+            Self::Handler => "handler",
+            Self::Timeout => "timeout",
+            Self::Overload => "overload",
+        }
+    }
+}
+
+/// The outcome of a message that found no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pressure {
+    Error,
+    Close,
+    Wait,
+    DropNewest,
+    DropOldest,
+    Conflate,
+}
+
+const PRESSURES: [(Pressure, &str); 6] = [
+    (Pressure::Error, "error"),
+    (Pressure::Close, "close"),
+    (Pressure::Wait, "wait"),
+    (Pressure::DropNewest, "drop_newest"),
+    (Pressure::DropOldest, "drop_oldest"),
+    (Pressure::Conflate, "conflate"),
+];
+
+/// The counters of one route.
+#[derive(Debug)]
+pub(crate) struct RouteCounters {
+    route: Arc<str>,
+    upgrades: AtomicU64,
+    connections: AtomicU64,
+    closed: AtomicU64,
+    messages_in: [AtomicU64; 4],
+    bytes_in: [AtomicU64; 4],
+    messages_out: [AtomicU64; 4],
+    bytes_out: [AtomicU64; 4],
+    pressure: [AtomicU64; 6],
+    panics: AtomicU64,
+    closes: Mutex<BTreeMap<u16, u64>>,
+}
+
+impl RouteCounters {
+    fn new(route: &str) -> Self {
+        Self {
+            route: route.into(),
+            upgrades: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
+            closed: AtomicU64::new(0),
+            messages_in: Default::default(),
+            bytes_in: Default::default(),
+            messages_out: Default::default(),
+            bytes_out: Default::default(),
+            pressure: Default::default(),
+            panics: AtomicU64::new(0),
+            closes: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    pub(crate) fn upgraded(&self) {
+        self.upgrades.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn opened(&self) {
+        self.connections.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn closed(&self, code: CloseCode) {
+        self.closed.fetch_add(1, Relaxed);
+        *self.closes.lock().entry(code.into()).or_default() += 1;
+    }
+
+    pub(crate) fn panicked(&self) {
+        self.panics.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn received(&self, traffic: &Traffic) {
+        traffic.add_to(&self.messages_in, &self.bytes_in);
+    }
+
+    pub(crate) fn sent(&self, traffic: &Traffic) {
+        traffic.add_to(&self.messages_out, &self.bytes_out);
+    }
+
+    pub(crate) fn pressed(&self, outcome: Pressure, messages: u64) {
+        self.pressure[outcome as usize].fetch_add(messages, Relaxed);
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&'static str, &[(&'static str, &str)], Value)) {
+        let route = ("route", &*self.route);
+        visit(names::UPGRADES, &[route, ("outcome", "accepted")], Value::counter(&self.upgrades));
+        let opened = self.connections.load(Relaxed);
+        visit(names::CONNECTIONS, &[route], Value::Counter(opened));
+        visit(names::ACTIVE, &[route], Value::Gauge(opened.saturating_sub(self.closed.load(Relaxed))));
+        for (kind, label) in KINDS {
+            let labels = &[route, ("kind", label)];
+            let kind = kind as usize;
+            visit(names::MESSAGES_IN, labels, Value::counter(&self.messages_in[kind]));
+            visit(names::BYTES_IN, labels, Value::counter(&self.bytes_in[kind]));
+            visit(names::MESSAGES_OUT, labels, Value::counter(&self.messages_out[kind]));
+            visit(names::BYTES_OUT, labels, Value::counter(&self.bytes_out[kind]));
+        }
+        for (pressure, label) in PRESSURES {
+            let value = Value::counter(&self.pressure[pressure as usize]);
+            visit(names::BACKPRESSURE, &[route, ("outcome", label)], value);
+        }
+        visit(names::PANICS, &[route], Value::counter(&self.panics));
+        for (code, count) in &*self.closes.lock() {
+            visit(names::CLOSE, &[route, ("code", &code.to_string())], Value::Counter(*count));
+        }
+    }
+}
+
+/// Messages and payload bytes by kind, gathered without atomics and added at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Traffic {
+    messages: [u32; 4],
+    bytes: [u64; 4],
+}
+
+impl Traffic {
+    pub(crate) fn one(kind: Kind, bytes: usize) -> Self {
+        let mut traffic = Self::default();
+        traffic.add(kind, bytes);
+        traffic
+    }
+
+    pub(crate) fn add(&mut self, kind: Kind, bytes: usize) {
+        self.messages[kind as usize] += 1;
+        self.bytes[kind as usize] += bytes as u64;
+    }
+
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        for kind in 0..4 {
+            self.messages[kind] += other.messages[kind];
+            self.bytes[kind] += other.bytes[kind];
+        }
+    }
+
+    fn add_to(&self, messages: &[AtomicU64; 4], bytes: &[AtomicU64; 4]) {
+        for kind in 0..4 {
+            if self.messages[kind] > 0 {
+                messages[kind].fetch_add(u64::from(self.messages[kind]), Relaxed);
+                bytes[kind].fetch_add(self.bytes[kind], Relaxed);
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Value {
+    Counter(u64),
+    Gauge(u64),
+}
+
+impl Value {
+    fn counter(counter: &AtomicU64) -> Self {
+        Self::Counter(counter.load(Relaxed))
+    }
+
+    fn get(self) -> u64 {
+        match self {
+            Self::Counter(value) | Self::Gauge(value) => value,
+        }
+    }
+}
+
+/// All counters of one app.
+#[derive(Default)]
+pub(crate) struct Observer {
+    routes: RwLock<Vec<Arc<RouteCounters>>>,
+    rejected: Mutex<BTreeMap<Rejection, u64>>,
+    recorder: Option<Box<dyn Recorder + Send + Sync>>,
+}
+
+impl Observer {
+    /// Also flushes into `recorder`, whatever the process-wide one is.
+    pub(crate) fn with_recorder(recorder: Option<Box<dyn Recorder + Send + Sync>>) -> Self {
+        Self { recorder, ..Self::default() }
+    }
+
+    pub(crate) fn route(&self, pattern: &str) -> Arc<RouteCounters> {
+        let counters = Arc::new(RouteCounters::new(pattern));
+        self.routes.write().push(Arc::clone(&counters));
+        counters
+    }
+
+    pub(crate) fn rejected(&self, why: Rejection) {
+        *self.rejected.lock().entry(why).or_default() += 1;
+    }
+
+    /// The value of one counter or gauge; 0 when nothing was counted under these labels.
+    pub(crate) fn value(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        let mut found = 0;
+        self.each(&mut |each_name, each_labels, value| {
+            let same = each_labels.len() == labels.len()
+                && labels.iter().all(|wanted| each_labels.iter().any(|label| label == wanted));
+            if each_name == name && same {
+                found += value.get();
+            }
+        });
+        found
+    }
+
+    /// Copies every total into the recorders. Called by a shard's tick and before a scrape.
+    pub(crate) fn flush(&self) {
+        const METADATA: Metadata<'static> = Metadata::new("wirelark", Level::INFO, Some("wirelark"));
+        self.each(&mut |name, labels, value| {
+            // A series that never counted stays out of the recorders: a route has thirty of them.
+            if value.get() == 0 && matches!(value, Value::Counter(_)) {
+                return;
+            }
+            let labels: Vec<Label> =
+                labels.iter().map(|&(label, value)| Label::new(label, value.to_owned())).collect();
+            let key = Key::from_parts(name, labels);
+            let record = |recorder: &dyn Recorder| match value {
+                Value::Counter(total) => recorder.register_counter(&key, &METADATA).absolute(total),
+                Value::Gauge(now) => recorder.register_gauge(&key, &METADATA).set(now as f64),
+            };
+            metrics::with_recorder(|global| record(global));
+            if let Some(own) = &self.recorder {
+                record(&**own);
+            }
+        });
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&'static str, &[(&'static str, &str)], Value)) {
+        for route in &*self.routes.read() {
+            route.each(visit);
+        }
+        for (why, count) in &*self.rejected.lock() {
+            visit(names::REJECTED, &[("outcome", why.as_str())], Value::Counter(*count));
+        }
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observer").field("routes", &self.routes).finish_non_exhaustive()
+    }
+}
