@@ -8,7 +8,7 @@ use serde::Serialize;
 use wirelark::axum::http::StatusCode;
 use wirelark::axum::routing::get;
 use wirelark::axum::Json;
-use wirelark::{App, Options, Refusal, Socket, Upgrade, socket};
+use wirelark::{App, CloseCode, Options, Refusal, Socket, Upgrade, socket};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<Entry>>>);
@@ -67,7 +67,7 @@ pub(crate) fn add_to(app: App) -> App {
     })
     .socket("/lifecycle/panic", {
         let log = log.clone();
-        async move |socket: Socket| {
+        async move |socket: Socket| -> wirelark::Result {
             log.follow("panic", &socket);
             panic!("this handler always panics");
         }
@@ -76,7 +76,7 @@ pub(crate) fn add_to(app: App) -> App {
         let log = log.clone();
         async move |mut socket: Socket| {
             log.follow("close", &socket);
-            socket.close(4001, "bye");
+            socket.close(CloseCode::new(4001), "bye");
             while socket.recv().await.is_some() {}
         }
     })

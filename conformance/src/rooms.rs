@@ -4,7 +4,7 @@ use wirelark::axum::Json;
 use wirelark::axum::extract::Path;
 use wirelark::axum::http::StatusCode;
 use wirelark::axum::routing::post;
-use wirelark::{App, Delivered, Hub, Refusal, Socket, Upgrade};
+use wirelark::{App, Delivered, Hub, Refusal, Upgrade};
 
 pub(crate) fn add_to(app: App) -> App {
     app.socket("/rooms/{room}", room).route("/publish/{room}", post(publish)).route("/broadcast", post(broadcast))

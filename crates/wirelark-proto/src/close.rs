@@ -14,7 +14,8 @@ pub struct CloseFrame {
 }
 
 impl CloseFrame {
-    /// Pairs a code with a reason. A reason longer than [`REASON_BYTES_MAX`] bytes is cut at the last whole character.
+    /// Pairs a code with a reason. A reason longer than [`REASON_BYTES_MAX`] bytes is cut at the last whole
+    /// character.
     pub fn new(code: CloseCode, reason: impl Into<Text>) -> Self {
         let reason = reason.into();
         if reason.len() <= REASON_BYTES_MAX {
@@ -24,8 +25,8 @@ impl CloseFrame {
         Self { code, reason: Text::from_validated(reason.into_bytes().slice(..end)) }
     }
 
-    /// The payload that says this. A code that may not travel becomes an empty payload, which the peer reads as 1005;
-    /// a reason that was made too long by hand is cut like [`CloseFrame::new`] does.
+    /// The payload that says this. A code that may not travel becomes an empty payload, which the peer reads
+    /// as 1005; a reason that was made too long by hand is cut like [`CloseFrame::new`] does.
     pub fn encode(&self) -> Bytes {
         if !self.code.is_allowed_on_wire() {
             return Bytes::new();

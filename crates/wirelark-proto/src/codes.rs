@@ -1,10 +1,12 @@
 //! Close codes: one table that says what each code means and what a client should do about it.
 //!
-//! The documentation page and the enums of the clients are generated from [`table`]; nothing else lists the codes.
+//! The documentation page and the enums of the clients are generated from [`table`]; nothing else lists the
+//! codes.
 //!
-//! Codes 1000 to 1015 are the registered ones (RFC 6455 section 7.4 and IANA's registry). Browsers cannot see an HTTP
-//! refusal, only 1006. A server may therefore accept a connection and close it at once with the *twin* of the status
-//! it would have sent: 4000 plus the status, for the statuses that ask different things of a client.
+//! Codes 1000 to 1015 are the registered ones (RFC 6455 section 7.4 and IANA's registry). Browsers cannot see
+//! an HTTP refusal, only 1006. A server may therefore accept a connection and close it at once with the
+//! *twin* of the status it would have sent: 4000 plus the status, for the statuses that ask different things
+//! of a client.
 
 use std::fmt::{self, Write as _};
 
@@ -71,8 +73,8 @@ impl CloseCode {
 
     /// The close code that tells a browser what an HTTP refusal with `status` would have told it.
     ///
-    /// Statuses without a twin of their own get the twin of their class: an unknown 4xx is a bad request, an unknown
-    /// 5xx a failure. 503 is [`CloseCode::TRY_AGAIN`], which the registry already has.
+    /// Statuses without a twin of their own get the twin of their class: an unknown 4xx is a bad request, an
+    /// unknown 5xx a failure. 503 is [`CloseCode::TRY_AGAIN`], which the registry already has.
     pub fn twin_of(status: StatusCode) -> Self {
         match status.as_u16() {
             401 => Self::SIGN_IN,
@@ -96,8 +98,8 @@ impl CloseCode {
 
     /// Whether a close frame may carry the code (RFC 6455 section 7.4).
     ///
-    /// 1004 is undefined, 1005, 1006 and 1015 stand for closes without a frame. 1012 to 1014 came later through the
-    /// registry, 3000 to 3999 belong to libraries and 4000 to 4999 to applications.
+    /// 1004 is undefined, 1005, 1006 and 1015 stand for closes without a frame. 1012 to 1014 came later
+    /// through the registry, 3000 to 3999 belong to libraries and 4000 to 4999 to applications.
     pub const fn is_allowed_on_wire(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
     }
@@ -148,8 +150,8 @@ pub struct CodeEntry {
     pub sent_by: SentBy,
     /// What the client should do next.
     pub action: Action,
-    /// Whether the client should wait before it does so. The close reason may carry the delay; without one the client
-    /// uses its own backoff.
+    /// Whether the client should wait before it does so. The close reason may carry the delay; without one
+    /// the client uses its own backoff.
     pub delay: bool,
 }
 

@@ -1,4 +1,5 @@
-//! Frames (RFC 6455 section 5.2): the head that announces a payload, encoded for sending and decoded from the wire.
+//! Frames (RFC 6455 section 5.2): the head that announces a payload, encoded for sending and decoded from the
+//! wire.
 //!
 //! ```text
 //!   byte 0          byte 1          bytes 2..                           then
@@ -44,7 +45,8 @@ impl Frame {
         Self { head: Head::new(opcode, true, false, payload.len(), Some(key)), payload }
     }
 
-    /// A server's frame whose payload went through [`compress`](crate::compress): RSV1 is set (RFC 7692 section 6).
+    /// A server's frame whose payload went through [`compress`](crate::compress): RSV1 is set (RFC 7692
+    /// section 6).
     ///
     /// Control frames are never compressed: `kind` is [`Kind::Text`] or [`Kind::Binary`].
     pub fn compressed(kind: Kind, deflated: Bytes) -> Self {
@@ -59,8 +61,8 @@ impl Frame {
         Self { head: Head::new(kind.into(), true, true, payload.len(), Some(key)), payload }
     }
 
-    /// A close frame. Connections send theirs through [`Protocol::close`](crate::Protocol::close), which knows whether
-    /// one was sent before.
+    /// A close frame. Connections send theirs through [`Protocol::close`](crate::Protocol::close), which
+    /// knows whether one was sent before.
     pub fn close(frame: Option<CloseFrame>, mask: Option<[u8; 4]>) -> Self {
         let mut payload = frame.map(|frame| frame.encode()).unwrap_or_default();
         if let Some(key) = mask {
@@ -223,8 +225,8 @@ pub(crate) struct Expected {
 impl ReceivedHead {
     /// Reads the head at the beginning of `bytes`: `None` if it has not arrived in full.
     ///
-    /// Checks follow the order of the bytes and never wait for a later one, so a head that arrives byte by byte fails
-    /// at the same byte with the same error as one that arrives whole.
+    /// Checks follow the order of the bytes and never wait for a later one, so a head that arrives byte by
+    /// byte fails at the same byte with the same error as one that arrives whole.
     #[inline]
     pub(crate) fn read(bytes: &[u8], expected: Expected) -> Result<Option<Self>, ProtocolError> {
         let Some(&first) = bytes.first() else { return Ok(None) };

@@ -1,8 +1,9 @@
-//! The WebSocket protocol without any I/O: RFC 6455 frames, RFC 7692 compression, the opening handshake and the close codes.
+//! The WebSocket protocol without any I/O: RFC 6455 frames, RFC 7692 compression, the opening handshake and
+//! the close codes.
 //!
-//! Nothing here reads a socket, looks at a clock or draws a random number. A caller hands in the bytes it read and
-//! gets events back; it asks for frames and writes them itself. A server, a client, a load generator, a simulator and
-//! a fuzzer can therefore all drive the same code.
+//! Nothing here reads a socket, looks at a clock or draws a random number. A caller hands in the bytes it
+//! read and gets events back; it asks for frames and writes them itself. A server, a client, a load
+//! generator, a simulator and a fuzzer can therefore all drive the same code.
 //!
 //! ```text
 //!                 bytes read                          events

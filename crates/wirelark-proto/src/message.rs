@@ -106,11 +106,12 @@ pub enum Kind {
 pub struct Text(Bytes);
 
 impl Text {
-    /// Takes bytes that are already known to be UTF-8, such as the payload of a text event, without looking at them.
+    /// Takes bytes that are already known to be UTF-8, such as the payload of a text event, without looking
+    /// at them.
     ///
-    /// Every other source should use `TryFrom<Bytes>`. Bytes that break the promise are a bug of the caller: debug
-    /// builds panic here, release builds show the valid prefix as the text. Nothing undefined can follow, because
-    /// [`Text::as_str`] looks again.
+    /// Every other source should use `TryFrom<Bytes>`. Bytes that break the promise are a bug of the caller:
+    /// debug builds panic here, release builds show the valid prefix as the text. Nothing undefined can
+    /// follow, because [`Text::as_str`] looks again.
     pub fn from_validated(bytes: Bytes) -> Self {
         debug_assert!(simdutf8::basic::from_utf8(&bytes).is_ok(), "from_validated was given invalid UTF-8");
         Self(bytes)
@@ -118,8 +119,8 @@ impl Text {
 
     /// The text.
     ///
-    /// This crate has no unsafe code, so the bytes are validated again, at many gigabytes a second: next to parsing or
-    /// copying the text it is free, in an inner loop keep the `&str`.
+    /// This crate has no unsafe code, so the bytes are validated again, at many gigabytes a second: next to
+    /// parsing or copying the text it is free, in an inner loop keep the `&str`.
     pub fn as_str(&self) -> &str {
         simdutf8::basic::from_utf8(&self.0).unwrap_or_else(|_| valid_prefix(&self.0))
     }

@@ -1,7 +1,8 @@
 //! One end of one connection: bytes in, events out; commands in, frames out.
 //!
-//! The protocol refuses to know how bytes travel, what time it is and when to answer. It judges every byte as soon as
-//! it sees it, holds what is unfinished within one bound, and holds nothing at all between two messages.
+//! The protocol refuses to know how bytes travel, what time it is and when to answer. It judges every byte as
+//! soon as it sees it, holds what is unfinished within one bound, and holds nothing at all between two
+//! messages.
 
 use std::{fmt, mem};
 
@@ -21,11 +22,12 @@ use crate::{
 ///
 /// There are three kinds of methods, and the caller decides when to call which:
 ///
-/// * **Input and events.** After every read, call [`poll_event`](Self::poll_event) with the bytes until it returns
-///   `Ok(None)`; they are then all consumed. At the end of the stream call [`handle_eof`](Self::handle_eof).
-/// * **Commands** return a [`Frame`]. The caller writes frames in the order in which it got them, and nothing after a
-///   close frame. Messages need no command: build them with [`Frame`], so that one frame can be shared by many
-///   connections.
+/// * **Input and events.** After every read, call [`poll_event`](Self::poll_event) with the bytes until it
+///   returns `Ok(None)`; they are then all consumed. At the end of the stream call
+///   [`handle_eof`](Self::handle_eof).
+/// * **Commands** return a [`Frame`]. The caller writes frames in the order in which it got them, and nothing
+///   after a close frame. Messages need no command: build them with [`Frame`], so that one frame can be
+///   shared by many connections.
 /// * **Getters** change nothing.
 ///
 /// Pings are not answered here: the caller sees [`Event::Ping`] and decides when a pong is worth a write.
@@ -37,9 +39,9 @@ use crate::{
 ///
 /// # Memory
 ///
-/// Between messages a protocol owns no heap memory (unless context takeover was agreed, see [`Compression`]). While a
-/// message is unfinished, its bytes are held in one buffer that grows with what arrives, never with what a head
-/// announces, up to `message_bytes_max`.
+/// Between messages a protocol owns no heap memory (unless context takeover was agreed, see [`Compression`]).
+/// While a message is unfinished, its bytes are held in one buffer that grows with what arrives, never with
+/// what a head announces, up to `message_bytes_max`.
 pub struct Protocol {
     message_bytes_max: usize,
     /// What has begun to arrive and has not ended. Boxed, because most connections are between messages.
@@ -60,8 +62,8 @@ pub struct Protocol {
 pub struct Config {
     /// Which end this is.
     pub role: Role,
-    /// The largest message taken, counted in payload bytes after reassembly and inflation. A larger one fails the
-    /// connection with 1009 before its excess is held.
+    /// The largest message taken, counted in payload bytes after reassembly and inflation. A larger one fails
+    /// the connection with 1009 before its excess is held.
     pub message_bytes_max: usize,
     /// What the handshake agreed for permessage-deflate, if anything.
     pub compression: Option<Compression>,
@@ -94,14 +96,15 @@ impl Protocol {
 
     /// Decodes the next event from `input`, unmasking in place, and advances `input` past what was consumed.
     ///
-    /// `Ok(None)` means that all of `input` is consumed; the beginning of an unfinished frame is kept inside. A
-    /// message that lies whole in `input` is returned as [`Payload::Borrowed`], without a copy.
+    /// `Ok(None)` means that all of `input` is consumed; the beginning of an unfinished frame is kept inside.
+    /// A message that lies whole in `input` is returned as [`Payload::Borrowed`], without a copy.
     ///
-    /// After an error, and after the peer's close frame, input is discarded unread (RFC 6455 sections 5.5.1, 7.1.7).
+    /// After an error, and after the peer's close frame, input is discarded unread (RFC 6455 sections 5.5.1,
+    /// 7.1.7).
     #[inline]
     pub fn poll_event<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Event<'a>>, ProtocolError> {
-        // The path that matters: nothing unfinished, and a whole uncompressed message in the input. Everything else
-        // starts over on the general path, which costs it a second look at a few bytes.
+        // The path that matters: nothing unfinished, and a whole uncompressed message in the input.
+        // Everything else starts over on the general path, which costs it a second look at a few bytes.
         if self.unfinished.is_none()
             && !self.is_deaf()
             && let Ok(Some(head)) = ReceivedHead::read(input, self.expected(None))
@@ -114,8 +117,8 @@ impl Protocol {
         self.poll_pieces(input)
     }
 
-    /// The stream ended: forgets what was unfinished. If no close frame had arrived, the connection ended abnormally
-    /// (1006) and the protocol counts as failed.
+    /// The stream ended: forgets what was unfinished. If no close frame had arrived, the connection ended
+    /// abnormally (1006) and the protocol counts as failed.
     pub fn handle_eof(&mut self) {
         if self.close_received {
             self.release();
@@ -126,7 +129,8 @@ impl Protocol {
 
     /// The close frame to write, for the server role; `None` if one was sent before.
     ///
-    /// After [`Event::Close`] this is the echo, which repeats the peer's code. After an error it tells the peer why.
+    /// After [`Event::Close`] this is the echo, which repeats the peer's code. After an error it tells the
+    /// peer why.
     pub fn close(&mut self, frame: Option<CloseFrame>) -> Option<Frame> {
         debug_assert!(self.role == Role::Server, "a client masks its close frame: call close_masked");
         self.close_with(frame, None)
@@ -145,11 +149,12 @@ impl Protocol {
         Some(Frame::close(frame, mask))
     }
 
-    /// Compresses a payload for this connection, in its context if one was agreed; `None` if compression was not.
+    /// Compresses a payload for this connection, in its context if one was agreed; `None` if compression was
+    /// not.
     ///
-    /// Send the result as [`Frame::compressed`] or [`Frame::compressed_masked`], and in this order: with context
-    /// takeover each message builds on those before it. A payload that is shared between connections comes from
-    /// [`compress`](crate::compress) instead.
+    /// Send the result as [`Frame::compressed`] or [`Frame::compressed_masked`], and in this order: with
+    /// context takeover each message builds on those before it. A payload that is shared between connections
+    /// comes from [`compress`](crate::compress) instead.
     pub fn compress(&mut self, payload: &[u8]) -> Option<Bytes> {
         let compression = self.compression?;
         if !compression.keeps_context(self.role) {
@@ -160,8 +165,8 @@ impl Protocol {
 
     /// Makes the next [`compress`](Self::compress) refer to nothing that was sent before.
     ///
-    /// Call it after sending a shared payload on a connection with context takeover: the peer's window now holds a
-    /// message that this end's stream has not seen.
+    /// Call it after sending a shared payload on a connection with context takeover: the peer's window now
+    /// holds a message that this end's stream has not seen.
     pub fn forget_sent_context(&mut self) {
         if let Some(contexts) = &mut self.contexts {
             contexts.forget_sent();
@@ -223,8 +228,8 @@ impl Protocol {
                 None => {
                     let expected = self.expected(unfinished.message.as_ref());
                     let Some(head) = unfinished.head.read(input, expected)? else { return Ok(None) };
-                    // A message may still lie whole in the input, if only its head was cut or if it is a control frame
-                    // between two fragments.
+                    // A message may still lie whole in the input, if only its head was cut or if it is a
+                    // control frame between two fragments.
                     if head.is_whole_message() && head.payload_len <= input.len() {
                         let payload = take_payload(input, &ReceivedHead { head_len: 0, ..head });
                         return self.whole_message(head.opcode, payload);
@@ -319,7 +324,8 @@ impl Protocol {
             if kept.is_some() {
                 self.contexts.get_or_insert_default().keep_received(kept);
             }
-            // The size was unknown while the buffer grew; do not let a long-lived message hold twice its bytes.
+            // The size was unknown while the buffer grew; do not let a long-lived message hold twice its
+            // bytes.
             if buffer.capacity() / 2 > buffer.len() {
                 buffer.shrink_to_fit();
             }
@@ -398,7 +404,8 @@ pub enum Event<'a> {
     Ping(Payload<'a>),
     /// A pong.
     Pong(Payload<'a>),
-    /// The peer's close frame. Nothing follows it; answer with [`Protocol::close`] unless a close was sent before.
+    /// The peer's close frame. Nothing follows it; answer with [`Protocol::close`] unless a close was sent
+    /// before.
     Close(Option<CloseFrame>),
 }
 
@@ -597,7 +604,8 @@ impl UnfinishedHead {
             take(input, head.head_len);
             return Ok(Some(head));
         }
-        // One byte at a time, because how long a head is stands in the head. It ends within `HEAD_BYTES_MAX` bytes.
+        // One byte at a time, because how long a head is stands in the head. It ends within `HEAD_BYTES_MAX`
+        // bytes.
         while let [byte, ..] = **input {
             take(input, 1);
             self.bytes[usize::from(self.len)] = byte;
@@ -721,8 +729,9 @@ fn take<'a>(input: &mut &'a mut [u8], len: usize) -> &'a mut [u8] {
     taken
 }
 
-/// How many compressed bytes a message may take. They are not held, so the bound only stops a peer that sends empty
-/// blocks for ever; it is twice the message because incompressible data grows a little, and flushed fragments more.
+/// How many compressed bytes a message may take. They are not held, so the bound only stops a peer that sends
+/// empty blocks for ever; it is twice the message because incompressible data grows a little, and flushed
+/// fragments more.
 const fn compressed_bytes_max(message_bytes_max: usize) -> usize {
     message_bytes_max.saturating_mul(2).saturating_add(1024)
 }

@@ -1,9 +1,9 @@
 //! UTF-8 that arrives in pieces.
 //!
-//! A text message must be valid UTF-8 as a whole, but its frames, and the reads that carry them, may be cut anywhere,
-//! inside a character too (RFC 6455 section 5.6). The validator keeps the at most three bytes of a character that has
-//! not ended and refuses at the first byte that no continuation can repair. It looks at every byte once, so a message
-//! cut into single bytes still costs linear time.
+//! A text message must be valid UTF-8 as a whole, but its frames, and the reads that carry them, may be cut
+//! anywhere, inside a character too (RFC 6455 section 5.6). The validator keeps the at most three bytes of a
+//! character that has not ended and refuses at the first byte that no continuation can repair. It looks at
+//! every byte once, so a message cut into single bytes still costs linear time.
 
 use crate::message::InvalidUtf8;
 
@@ -31,7 +31,8 @@ impl Utf8Validator {
         Self { carry: [0; 4], carried: 0 }
     }
 
-    /// Judges the next piece. After an error the text is beyond repair and the validator must not be used further.
+    /// Judges the next piece. After an error the text is beyond repair and the validator must not be used
+    /// further.
     #[inline]
     pub fn push(&mut self, piece: &[u8]) -> Result<(), InvalidUtf8> {
         let piece = if self.carried == 0 { piece } else { self.complete_carry(piece)? };
@@ -60,8 +61,8 @@ impl Utf8Validator {
                     self.carried = 0;
                     return Ok(&piece[index + 1..]);
                 }
-                // Only a prefix that some continuation can complete has no error length, and such a prefix is at most
-                // three bytes long: the carry cannot overflow.
+                // Only a prefix that some continuation can complete has no error length, and such a prefix is
+                // at most three bytes long: the carry cannot overflow.
                 Err(error) if error.error_len().is_none() => {}
                 Err(_) => return Err(InvalidUtf8),
             }
@@ -84,7 +85,8 @@ impl Utf8Validator {
 
 /// How many bytes at the end of `piece` look like a character that goes on: zero to three.
 ///
-/// Only lengths are compared here. Whether those bytes can begin a character is for [`Utf8Validator::keep`] to say.
+/// Only lengths are compared here. Whether those bytes can begin a character is for [`Utf8Validator::keep`]
+/// to say.
 #[inline]
 fn unfinished(piece: &[u8]) -> usize {
     for (back, byte) in piece.iter().rev().take(3).enumerate() {

@@ -180,8 +180,11 @@ impl Options {
         self
     }
 
-    /// Agrees to permessage-deflate (RFC 7692) when the client offers it.
-    pub fn compression(mut self, options: CompressionOptions) -> Self {
+    /// Agrees to permessage-deflate (RFC 7692) when the client offers it. What the server sends is always
+    /// compressed without context takeover: a publish is then compressed once for all its receivers, and a
+    /// connection at rest keeps no window.
+    pub fn compression(mut self, mut options: CompressionOptions) -> Self {
+        options.server_no_context_takeover = true;
         self.compression = Some(Some(options));
         self
     }

@@ -1,10 +1,10 @@
 //! permessage-deflate (RFC 7692): what two ends agree on, and the streams that follow from it.
 //!
-//! A compressed message is one raw DEFLATE stream, flushed at its end, without the four bytes `00 00 ff ff` every such
-//! flush ends with. With *context takeover* a message may refer back to the messages before it: that packs better, and
-//! costs both ends a window for as long as the connection lives. This crate asks for none by default. Streams then
-//! come from a small pool of the thread and go back after each message, a connection at rest holds nothing, and one
-//! compressed payload can be sent to any number of connections.
+//! A compressed message is one raw DEFLATE stream, flushed at its end, without the four bytes `00 00 ff ff`
+//! every such flush ends with. With *context takeover* a message may refer back to the messages before it:
+//! that packs better, and costs both ends a window for as long as the connection lives. This crate asks for
+//! none by default. Streams then come from a small pool of the thread and go back after each message, a
+//! connection at rest holds nothing, and one compressed payload can be sent to any number of connections.
 
 mod offer;
 mod stream;
@@ -47,8 +47,8 @@ impl Compression {
             Role::Server => self.server_max_window_bits,
             Role::Client => self.client_max_window_bits,
         };
-        // No raw stream can be made for 8 bits. Only receivers meet that value, and for them a larger window is right
-        // too: it can follow every reference a smaller one can.
+        // No raw stream can be made for 8 bits. Only receivers meet that value, and for them a larger window
+        // is right too: it can follow every reference a smaller one can.
         match bits {
             ..9 => 9,
             16.. => 15,
@@ -63,8 +63,8 @@ impl Compression {
 
 /// Compresses a payload that a server sends, referring to no other message, for [`Frame::compressed`].
 ///
-/// The result suits every connection whose agreed server window is at least as large as this one's, so a message to
-/// many is compressed once. On connections with context takeover, see
+/// The result suits every connection whose agreed server window is at least as large as this one's, so a
+/// message to many is compressed once. On connections with context takeover, see
 /// [`Protocol::forget_sent_context`](crate::Protocol::forget_sent_context).
 ///
 /// [`Frame::compressed`]: crate::Frame::compressed

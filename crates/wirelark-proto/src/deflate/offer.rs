@@ -9,8 +9,8 @@ use crate::handshake::is_token_byte;
 
 /// What this end wants from permessage-deflate; the handshake turns it into a [`Compression`].
 ///
-/// The default asks for no context takeover in either direction and for the full window: nothing is kept between
-/// messages, and one compressed message can be shared by all connections.
+/// The default asks for no context takeover in either direction and for the full window: nothing is kept
+/// between messages, and one compressed message can be shared by all connections.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct CompressionOptions {
     /// The server compresses each message by itself.
@@ -19,8 +19,8 @@ pub struct CompressionOptions {
     pub client_no_context_takeover: bool,
     /// The largest window of the server, as its base-two logarithm, 9 to 15.
     pub server_max_window_bits: u8,
-    /// The largest window of the client, 9 to 15. A server can ask this only of clients that say they can limit it;
-    /// the others use the full window.
+    /// The largest window of the client, 9 to 15. A server can ask this only of clients that say they can
+    /// limit it; the others use the full window.
     pub client_max_window_bits: u8,
     /// How hard this end compresses: 0 stores, 1 is fast, 9 is small.
     pub level: u8,
@@ -33,14 +33,16 @@ impl Default for CompressionOptions {
             client_no_context_takeover: true,
             server_max_window_bits: 15,
             client_max_window_bits: 15,
-            // Messages are small and latency counts: higher levels cost several times as much for a few percent.
+            // Messages are small and latency counts: higher levels cost several times as much for a few
+            // percent.
             level: 1,
         }
     }
 }
 
 impl CompressionOptions {
-    /// Checks the numbers, at start-up. Elsewhere numbers out of range are taken for the nearest one in range.
+    /// Checks the numbers, at start-up. Elsewhere numbers out of range are taken for the nearest one in
+    /// range.
     pub fn check(&self) -> Result<(), InvalidCompressionOptions> {
         let windows = [self.server_max_window_bits, self.client_max_window_bits];
         if !windows.iter().all(|bits| WINDOW_BITS_OURS.contains(bits)) {
@@ -55,14 +57,14 @@ impl CompressionOptions {
     /// The server's decision: accepts the first offer it can keep, and says so in the value of
     /// `Sec-WebSocket-Extensions` for the response. `None` leaves the connection uncompressed.
     ///
-    /// An offer that wants a server window of 8 bits is declined: zlib makes no raw stream of that size, and one of 9
-    /// bits would refer further back than such a client can follow.
+    /// An offer that wants a server window of 8 bits is declined: zlib makes no raw stream of that size, and
+    /// one of 9 bits would refer further back than such a client can follow.
     pub fn negotiate(&self, offers: &[CompressionOffer]) -> Option<(Compression, HeaderValue)> {
         let wish = self.clamped();
         let offer = offers.iter().find(|offer| offer.server_max_window_bits != Some(8))?;
         let agreed = Compression {
-            // What the client asks of the server binds it; what the server asks of itself and, in this one case, of
-            // the client needs no offer (sections 7.1.1.1 and 7.1.1.2).
+            // What the client asks of the server binds it; what the server asks of itself and, in this one
+            // case, of the client needs no offer (sections 7.1.1.1 and 7.1.1.2).
             server_no_context_takeover: wish.server_no_context_takeover || offer.server_no_context_takeover,
             client_no_context_takeover: wish.client_no_context_takeover || offer.client_no_context_takeover,
             server_max_window_bits: wish
@@ -109,8 +111,8 @@ impl CompressionOptions {
         header_value(offer)
     }
 
-    /// The client's reading of the response to its offer. `None` if the server agreed to something that was not
-    /// offered, or that cannot be kept; the connection must then fail (section 7.1).
+    /// The client's reading of the response to its offer. `None` if the server agreed to something that was
+    /// not offered, or that cannot be kept; the connection must then fail (section 7.1).
     pub(crate) fn agreed(&self, response: &Extension<'_>) -> Option<Compression> {
         let wish = self.clamped();
         let response = response.compression_offer()?;
@@ -188,8 +190,8 @@ struct Parameter<'a> {
 impl Extension<'_> {
     /// The offer, or the response, this element makes of permessage-deflate.
     ///
-    /// `None` for other extensions, and for one with an unknown parameter, one named twice or one with a bad value: a
-    /// server declines such an offer (section 7.1), a client fails on such a response.
+    /// `None` for other extensions, and for one with an unknown parameter, one named twice or one with a bad
+    /// value: a server declines such an offer (section 7.1), a client fails on such a response.
     pub(crate) fn compression_offer(&self) -> Option<CompressionOffer> {
         if self.name != NAME.as_bytes() {
             return None;
@@ -230,7 +232,8 @@ fn window_bits(value: &[u8]) -> Option<u8> {
     }
 }
 
-/// Reads one line of `Sec-WebSocket-Extensions` (RFC 6455 section 9.1); `None` if it does not follow the grammar:
+/// Reads one line of `Sec-WebSocket-Extensions` (RFC 6455 section 9.1); `None` if it does not follow the
+/// grammar:
 ///
 /// ```text
 /// extension-list = extension *( "," extension )

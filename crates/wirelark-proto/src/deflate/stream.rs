@@ -17,7 +17,8 @@ pub(crate) struct Inflation {
 }
 
 impl Inflation {
-    /// Starts a message: in the connection's context if there is one, else with a stream of the thread's pool.
+    /// Starts a message: in the connection's context if there is one, else with a stream of the thread's
+    /// pool.
     pub(crate) fn begin(compression: Compression, role: Role, contexts: Option<&mut Contexts>) -> Self {
         let sender = peer_of(role);
         let stream = if compression.keeps_context(sender) {
@@ -50,16 +51,16 @@ impl Inflation {
         mut judge: impl FnMut(&[u8]) -> Result<(), ProtocolError>,
     ) -> Result<Option<Decompress>, ProtocolError> {
         let keeps_context = compression.keeps_context(peer_of(role));
-        // An empty payload is not what section 7.2.3.6 asks of an empty message, but its meaning is plain. A final
-        // block (section 7.2.3.5) ends the stream by itself: there is no flush to complete.
+        // An empty payload is not what section 7.2.3.6 asks of an empty message, but its meaning is plain. A
+        // final block (section 7.2.3.5) ends the stream by itself: there is no flush to complete.
         if self.bytes_in > 0 && !self.ended {
             let mut extra = 0;
             self.inflate(&FLUSH_TAIL, |piece| {
                 extra += piece.len();
                 judge(piece)
             })?;
-            // The tail is an empty block. If it yields bytes or an end, it completed something else: the payload was
-            // cut short. Without context takeover a final empty block finds out for certain.
+            // The tail is an empty block. If it yields bytes or an end, it completed something else: the
+            // payload was cut short. Without context takeover a final empty block finds out for certain.
             if extra > 0 || self.ended {
                 return Err(ProtocolError::Inflate);
             }
@@ -99,8 +100,8 @@ impl Inflation {
                 let status = self.stream.decompress(piece, scratch, FlushDecompress::Sync);
                 let consumed = (self.stream.total_in() - total_in) as usize;
                 let produced = (self.stream.total_out() - total_out) as usize;
-                // Also on an error: what came out before it is judged first, so that the verdict on a message does
-                // not depend on how it was cut.
+                // Also on an error: what came out before it is judged first, so that the verdict on a message
+                // does not depend on how it was cut.
                 if produced > 0 {
                     judge(&scratch[..produced])?;
                 }
@@ -235,7 +236,8 @@ impl Pools {
 
     fn give_deflater(level: u8, window_bits: u8, mut stream: Compress) {
         POOLS.with_borrow_mut(|pools| {
-            // The oldest makes room, so that a change of options does not leave a pool of streams nobody asks for.
+            // The oldest makes room, so that a change of options does not leave a pool of streams nobody asks
+            // for.
             if pools.deflaters.len() == POOLED_MAX {
                 pools.deflaters.remove(0);
             }
@@ -270,8 +272,8 @@ const EMPTY_MESSAGE: [u8; 1] = [0x00];
 /// An empty stored block, marked as final. A stream that is between two blocks ends with it.
 const FINAL_EMPTY_BLOCK: [u8; 5] = [0x01, 0x00, 0x00, 0xff, 0xff];
 
-/// How many streams of each kind a thread keeps. A thread works on one message at a time; more than one inflater is
-/// out only while messages are unfinished.
+/// How many streams of each kind a thread keeps. A thread works on one message at a time; more than one
+/// inflater is out only while messages are unfinished.
 const POOLED_MAX: usize = 4;
 
 /// How much is inflated or deflated before it is looked at.

@@ -35,7 +35,8 @@ pub struct Request {
     pub key: [u8; 16],
     /// The subprotocols, the one liked best first. The server selects one of them or none.
     pub protocols: Vec<String>,
-    /// More headers, such as `Authorization`, `Cookie` or `Origin`. Those of the handshake itself are refused.
+    /// More headers, such as `Authorization`, `Cookie` or `Origin`. Those of the handshake itself are
+    /// refused.
     pub headers: HeaderMap,
     /// Offers permessage-deflate.
     pub compression: Option<CompressionOptions>,
@@ -111,7 +112,8 @@ pub enum InvalidRequest {
 
 /// A handshake whose request is on its way.
 ///
-/// Feed it every byte that is read with [`receive`](Self::receive), until it returns something other than `Ok(None)`.
+/// Feed it every byte that is read with [`receive`](Self::receive), until it returns something other than
+/// `Ok(None)`.
 #[derive(Debug)]
 pub struct Handshake {
     accept: HeaderValue,
@@ -140,7 +142,8 @@ impl Handshake {
         Ok((Self { accept: accept_value(key.as_bytes()), protocols, compression, state }, bytes))
     }
 
-    /// Takes what was read. `Ok(None)` asks for more; at most [`HEAD_BYTES_MAX`] and [`BODY_BYTES_MAX`] are held.
+    /// Takes what was read. `Ok(None)` asks for more; at most [`HEAD_BYTES_MAX`] and [`BODY_BYTES_MAX`] are
+    /// held.
     ///
     /// After an outcome was returned, further calls return `Ok(None)` and ignore their input.
     pub fn receive(&mut self, input: &[u8]) -> Result<Option<Connected>, HandshakeError> {

@@ -1,7 +1,7 @@
 //! The opening handshake (RFC 6455 section 4): an HTTP/1.1 GET that becomes a WebSocket.
 //!
-//! [`server`] judges the request that some HTTP server has parsed, [`client`] writes a request and reads the response.
-//! Neither opens a connection.
+//! [`server`] judges the request that some HTTP server has parsed, [`client`] writes a request and reads the
+//! response. Neither opens a connection.
 
 pub mod client;
 pub mod server;
@@ -21,8 +21,8 @@ fn lists_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     elements(headers, name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// The elements of a comma-separated header, over all of its lines. Empty elements are skipped (RFC 9110 section
-/// 5.6.1.2).
+/// The elements of a comma-separated header, over all of its lines. Empty elements are skipped (RFC 9110
+/// section 5.6.1.2).
 fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     headers
         .get_all(name)

@@ -1,7 +1,8 @@
-//! The server's side of the handshake: an upgrade request is accepted into an [`Offer`] or refused with a reason.
+//! The server's side of the handshake: an upgrade request is accepted into an [`Offer`] or refused with a
+//! reason.
 //!
-//! The checks read headers and nothing else: where a request comes from, who sent it and whether they may is for the
-//! framework above.
+//! The checks read headers and nothing else: where a request comes from, who sent it and whether they may is
+//! for the framework above.
 
 use base64::{
     Engine as _,
@@ -110,7 +111,8 @@ impl Offer {
 #[error("the client did not offer this subprotocol: select one with `Offer::select_protocol`")]
 pub struct ProtocolNotOffered;
 
-/// The first of the `offered` subprotocols that is `allowed`: the client's order decides. Names are compared exactly.
+/// The first of the `offered` subprotocols that is `allowed`: the client's order decides. Names are compared
+/// exactly.
 pub fn select_protocol<'a>(
     offered: impl IntoIterator<Item = &'a str>,
     allowed: &[impl AsRef<str>],
@@ -212,7 +214,8 @@ fn protocols(headers: &HeaderMap) -> Result<Vec<Box<str>>, Refusal> {
 fn compression(headers: &HeaderMap) -> Result<Vec<CompressionOffer>, Refusal> {
     let mut offers = Vec::new();
     for line in headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS) {
-        // Malformed syntax is not skipped like an unknown extension: RFC 6455 section 9.1 wants the connection failed.
+        // Malformed syntax is not skipped like an unknown extension: RFC 6455 section 9.1 wants the
+        // connection failed.
         let extensions = parse_extensions(line.as_bytes())
             .ok_or_else(|| bad_request("`Sec-WebSocket-Extensions` does not follow its grammar"))?;
         offers.extend(extensions.iter().filter_map(Extension::compression_offer));
@@ -221,8 +224,8 @@ fn compression(headers: &HeaderMap) -> Result<Vec<CompressionOffer>, Refusal> {
     Ok(offers)
 }
 
-/// The specification's own example of a key has bits in its last character that belong to no byte (RFC 6455 section
-/// 4.1), so they are allowed here.
+/// The specification's own example of a key has bits in its last character that belong to no byte (RFC 6455
+/// section 4.1), so they are allowed here.
 const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, PAD.with_decode_allow_trailing_bits(true));
 
 /// More than any client offers; keeps the search for duplicates short.

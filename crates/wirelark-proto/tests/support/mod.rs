@@ -6,7 +6,7 @@
 pub mod pair;
 
 use wirelark_proto::{
-    CloseFrame, Compression, Config, Head, Message, Opcode, Protocol, ProtocolError, Role, mask,
+    CloseFrame, Compression, Config, Event, Head, Message, Opcode, Protocol, ProtocolError, Role, mask,
 };
 
 /// An event in owned bytes: a message, or the peer's close.
@@ -42,6 +42,13 @@ pub fn decode(config: Config, wire: &[u8], cuts: Cuts) -> Decoded {
         assert!(input.is_empty(), "Ok(None) left {} bytes unconsumed", input.len());
     }
     Decoded { events, error }
+}
+
+/// Hands `bytes` to the protocol and polls once.
+pub fn feed(protocol: &mut Protocol, bytes: &[u8]) -> Result<Option<Seen>, ProtocolError> {
+    let mut bytes = bytes.to_vec();
+    let mut input = bytes.as_mut_slice();
+    Ok(protocol.poll_event(&mut input)?.map(Event::into_message))
 }
 
 /// How a stream of bytes is cut into reads.
@@ -115,7 +122,8 @@ pub const TAKEOVER: Compression =
 
 pub const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// A client's frame from its first byte: FIN is `0x80`, RSV1 `0x40`, RSV2 `0x20`, RSV3 `0x10`, then the opcode.
+/// A client's frame from its first byte: FIN is `0x80`, RSV1 `0x40`, RSV2 `0x20`, RSV3 `0x10`, then the
+/// opcode.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes =
         Head::new(Opcode::Continuation, false, false, payload.len(), Some(KEY)).as_slice().to_vec();

@@ -5,6 +5,7 @@ use std::fmt;
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use parking_lot::Mutex;
 use wirelark_proto::{CloseCode, CloseFrame};
 
 use crate::connection::{Outcome, SendError};
@@ -82,8 +83,8 @@ pub struct Close(CloseFrame);
 
 impl Close {
     /// The reason is cut to the 123 bytes a close frame holds.
-    pub fn new(code: impl Into<CloseCode>, reason: &str) -> Self {
-        Self(CloseFrame::new(code.into(), reason))
+    pub fn new(code: CloseCode, reason: &str) -> Self {
+        Self(CloseFrame::new(code, reason))
     }
 }
 
@@ -96,30 +97,32 @@ impl fmt::Display for Close {
 impl StdError for Close {}
 
 /// An HTTP response that answers an upgrade instead of the 101.
+///
+/// The lock makes an error of it: errors cross threads by reference, and a response's body does not.
 #[derive(Debug)]
-pub struct Refusal(Box<Response>);
+pub struct Refusal(Box<Mutex<Response>>);
 
 impl Refusal {
     /// Refuses with anything axum can respond with.
     pub fn new(response: impl IntoResponse) -> Self {
-        Self(Box::new(response.into_response()))
+        Self(Box::new(Mutex::new(response.into_response())))
     }
 
     /// The status the client will see.
     pub fn status(&self) -> StatusCode {
-        self.0.status()
+        self.0.lock().status()
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        *self.0
+        self.0.into_inner()
     }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "upgrade refused with {}", self.0.status())
+        write!(f, "upgrade refused with {}", self.status())
     }
 }
 

@@ -92,7 +92,7 @@ impl Socket {
     }
 
     /// Begins the close handshake. Only the first call counts; messages sent before it still leave.
-    pub fn close(&self, code: impl Into<CloseCode>, reason: &str) {
+    pub fn close(&self, code: CloseCode, reason: &str) {
         self.sender.close(code, reason);
     }
 
@@ -292,8 +292,8 @@ impl Sender {
     }
 
     /// As [`Socket::close`].
-    pub fn close(&self, code: impl Into<CloseCode>, reason: &str) {
-        self.connection.close(CloseFrame::new(code.into(), reason));
+    pub fn close(&self, code: CloseCode, reason: &str) {
+        self.connection.close(CloseFrame::new(code, reason));
     }
 
     /// As [`Socket::keep_open`].
@@ -334,6 +334,15 @@ impl Sender {
     /// How the connection ended, once it has.
     pub fn closed(&self) -> Option<Closed> {
         self.connection.closed()
+    }
+
+    /// Waits until the connection has ended, and says how.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn ended(&self) -> Closed {
+        self.token().cancelled().await;
+        self.closed().expect("how a connection ended is known before its token fires")
     }
 
     /// Messages dropped for this connection by its route's policy.

@@ -45,8 +45,7 @@ impl Liveness {
                 // The handler leaves messages unread; the pong may sit behind them.
                 self.pong_due = Some(now + limits.pong_deadline);
             } else if now >= due {
-                connection.close(CloseFrame::new(CloseCode::GOING_AWAY, "heartbeat timeout"));
-                connection.abort();
+                connection.terminate(CloseFrame::new(CloseCode::GOING_AWAY, "heartbeat timeout"));
                 return;
             }
         }

@@ -194,6 +194,13 @@ impl Connection {
         self.cancel();
     }
 
+    /// Tells the peer why, if it can be told at once, and drops the wire.
+    pub(crate) fn terminate(&self, frame: CloseFrame) {
+        self.close(frame);
+        self.flush();
+        self.abort();
+    }
+
     /// Drops the wire and has the driver drop the handler too: a shutdown's deadline has passed.
     pub(crate) fn kill(&self) {
         self.killed.store(true, SeqCst);

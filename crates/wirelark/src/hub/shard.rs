@@ -278,8 +278,7 @@ impl Shard {
         let held = |slot: &&Slot| slot.connection.held_bytes();
         if let Some(largest) = self.slots.iter().flatten().max_by_key(held) {
             tracing::warn!(connection = %largest.connection.id, "cut: the node's budget for slow clients is used up");
-            largest.connection.close(CloseFrame::new(CloseCode::TRY_AGAIN, "server overloaded"));
-            largest.connection.abort();
+            largest.connection.terminate(CloseFrame::new(CloseCode::TRY_AGAIN, "server overloaded"));
         }
     }
 
