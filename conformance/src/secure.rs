@@ -16,7 +16,7 @@ pub(crate) fn add_to(app: App) -> App {
         TokenSource::Subprotocol("bearer.".into()),
     ]);
     app.scope("/secure", |scope| {
-        scope.socket("", socket(secure).auth(jwt).require_scope("realtime")).layer(from_fn(name_the_server))
+        scope.socket("/", socket(secure).auth(jwt).require_scope("realtime")).layer(from_fn(name_the_server))
     })
 }
 

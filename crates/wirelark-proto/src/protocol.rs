@@ -184,7 +184,8 @@ impl Protocol {
         }
     }
 
-    /// How many bytes of memory are held for a message that is unfinished; zero between messages.
+    /// How many bytes of memory are held for a message that is unfinished, with the window of an inflater that
+    /// works on it; zero between messages. A few hundred bytes of bookkeeping are not counted.
     pub fn message_in_progress(&self) -> usize {
         self.unfinished.as_ref().map_or(0, |unfinished| unfinished.memory())
     }
@@ -674,7 +675,8 @@ impl UnfinishedMessage {
     }
 }
 
-/// Appends bytes that came out of the inflater, one judgement after the other.
+/// Appends bytes that came out of the inflater. The verdict is the one that single bytes would have got: what
+/// fits is judged before the first byte that does not.
 fn append_inflated(
     buffer: &mut Vec<u8>,
     piece: &[u8],
@@ -682,11 +684,12 @@ fn append_inflated(
     kind: Kind,
     utf8: &mut Utf8Validator,
 ) -> Result<(), ProtocolError> {
-    if piece.len() > bytes_max - buffer.len() {
-        return Err(ProtocolError::MessageTooBig);
-    }
+    let fitting = piece.len().min(bytes_max - buffer.len());
     if kind == Kind::Text {
-        utf8.push(piece)?;
+        utf8.push(&piece[..fitting])?;
+    }
+    if fitting < piece.len() {
+        return Err(ProtocolError::MessageTooBig);
     }
     append(buffer, piece, bytes_max);
     Ok(())

@@ -149,6 +149,19 @@ fn the_limit_is_met_exactly() {
 }
 
 #[test]
+fn the_first_thing_wrong_with_inflated_text_decides() {
+    let refused = |text: &[u8], error| {
+        let wire = message(Kind::Text, &compress(text, &ALONE));
+        for cuts in Cuts::several(9) {
+            assert_eq!(decode(inflating(100, ALONE), &wire, cuts).error, Some(error), "{cuts:?}");
+        }
+    };
+    refused(&[&[b'a'; 99][..], b"\xff", &[b'a'; 50]].concat(), ProtocolError::InvalidUtf8);
+    refused(&[&[b'a'; 100][..], b"\xff", &[b'a'; 50]].concat(), ProtocolError::MessageTooBig);
+    refused(&[&[b'a'; 99][..], "é".as_bytes()].concat(), ProtocolError::MessageTooBig);
+}
+
+#[test]
 fn a_bomb_is_refused_within_the_limit() {
     // 1 GiB of zeros in about 1 MiB: blocks that end at a byte can be repeated.
     let mebibyte =
@@ -292,6 +305,36 @@ fn shared_payloads_mix_with_a_context() {
         expected.extend([text(&own), text(&shared)]);
     }
     assert_eq!(decode(config, &wire, Cuts::Random(1)), Decoded { events: expected, error: None });
+}
+
+#[test]
+fn unfinished_messages_of_many_connections_do_not_meet() {
+    // More than the pool of the thread holds, all begun before the first ends.
+    let mut random = Random(11);
+    let payloads: Vec<_> = (0..20).map(|_| random.text(2_000)).collect();
+    let wires = payloads.iter().map(|text| message(Kind::Text, &compress(text.as_bytes(), &ALONE)));
+    let mut connections: Vec<_> = wires.map(|wire| (Protocol::new(inflating(LIMIT, ALONE)), wire)).collect();
+    for (protocol, wire) in &mut connections {
+        assert_eq!(feed(protocol, &wire[..wire.len() / 2]), Ok(None));
+    }
+    for ((protocol, wire), payload) in connections.iter_mut().zip(&payloads) {
+        assert_eq!(feed(protocol, &wire[wire.len() / 2..]), Ok(Some(text(payload))));
+    }
+}
+
+#[test]
+fn tiny_fragments_cost_linear_time() {
+    let payload = Random(12).bytes(200_000);
+    let deflated = compress(&payload, &ALONE);
+    let mut wire = frame(0x42, b"");
+    deflated.iter().for_each(|byte| wire.extend(frame(0x00, &[*byte])));
+    wire.extend(frame(0x80, b""));
+    let started = std::time::Instant::now();
+    let decoded = decode(inflating(LIMIT, ALONE), &wire, Cuts::Every(65_536));
+    assert_eq!(decoded.error, None);
+    assert!(decoded.events == [Ok(Message::from(payload))]);
+    // Work that grew with what was inflated before would take minutes.
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
 }
 
 #[test]

@@ -1,128 +1,16 @@
-//! The same bytes to this crate and to tungstenite: the same messages, and the same verdict.
-//!
-//! Streams are made from a seed, half of them then damaged. Where the two differ on purpose, `check` says
-//! how.
+//! The same bytes to this crate and to tungstenite. Streams are made from a seed, half of them then damaged.
 
 mod support;
 
+#[path = "support/referee.rs"]
+mod referee;
+
 use std::io::{self, Read, Write};
 
+use referee::{LIMIT, check, theirs};
 use support::{Cuts, Decoded, Random, Seen, decode};
-use tungstenite::{
-    Error,
-    error::ProtocolError as TheirProtocolError,
-    protocol::{self, WebSocket, WebSocketConfig},
-};
-use wirelark_proto::{CloseCode, CloseFrame, Config, Head, Message, Opcode, ProtocolError, Role, Text, mask};
-
-const LIMIT: usize = 4096;
-
-/// How their stream ended.
-#[derive(Debug, PartialEq, Eq)]
-enum End {
-    Accepted,
-    Rejected(String),
-}
-
-/// Bytes to read in pieces; what is written disappears.
-struct Pieces {
-    pieces: std::vec::IntoIter<Vec<u8>>,
-    current: Vec<u8>,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
-            match self.pieces.next() {
-                Some(piece) => self.current = piece,
-                None => return Ok(0),
-            }
-        }
-        let len = buffer.len().min(self.current.len());
-        buffer[..len].copy_from_slice(&self.current[..len]);
-        self.current.drain(..len);
-        Ok(len)
-    }
-}
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn theirs(role: Role, wire: &[u8], cuts: Cuts) -> (Vec<Seen>, End) {
-    let pieces: Vec<_> = cuts.split(wire).into_iter().map(<[u8]>::to_vec).collect();
-    let stream = Pieces { pieces: pieces.into_iter(), current: Vec::new() };
-    let config = WebSocketConfig::default()
-        .max_message_size(Some(LIMIT))
-        .max_frame_size(Some(LIMIT))
-        .read_buffer_size(512)
-        .write_buffer_size(0);
-    let role = match role {
-        Role::Server => protocol::Role::Server,
-        Role::Client => protocol::Role::Client,
-    };
-    let mut socket = WebSocket::from_raw_socket(stream, role, Some(config));
-    let mut seen = Vec::new();
-    loop {
-        match socket.read() {
-            Ok(tungstenite::Message::Text(text)) => seen.push(Ok(Message::from(text.as_str()))),
-            Ok(tungstenite::Message::Binary(bytes)) => seen.push(Ok(Message::from(bytes))),
-            Ok(tungstenite::Message::Ping(bytes)) => seen.push(Ok(Message::Ping(bytes))),
-            Ok(tungstenite::Message::Pong(bytes)) => seen.push(Ok(Message::Pong(bytes))),
-            Ok(tungstenite::Message::Close(frame)) => {
-                let frame = frame.map(|frame| CloseFrame {
-                    code: CloseCode::new(frame.code.into()),
-                    reason: Text::from(frame.reason.as_str()),
-                });
-                seen.push(Err(frame));
-                // What follows a close is nobody's business; tungstenite has an opinion, we discard it.
-                return (seen, End::Accepted);
-            }
-            Ok(tungstenite::Message::Frame(_)) => unreachable!("read never returns a raw frame"),
-            Err(
-                Error::ConnectionClosed | Error::Protocol(TheirProtocolError::ResetWithoutClosingHandshake),
-            ) => {
-                return (seen, End::Accepted);
-            }
-            Err(error) => return (seen, End::Rejected(error.to_string())),
-        }
-    }
-}
-
-/// Compares the two, and says which kind of outcome it was.
-fn check(role: Role, wire: &[u8], cuts: Cuts, what: &str) -> Option<ProtocolError> {
-    let Decoded { events, error } =
-        decode(Config { role, message_bytes_max: LIMIT, compression: None }, wire, cuts);
-    let (their_events, end) = theirs(role, wire, cuts);
-    match error {
-        None => assert_eq!((&events, End::Accepted), (&their_events, end), "{what}"),
-        // We are stricter: tungstenite takes any form of a length, of control frames too.
-        Some(ProtocolError::NonMinimalLength | ProtocolError::ControlTooLong) => {
-            assert!(their_events.starts_with(&events), "{what}")
-        }
-        // tungstenite delivers such a close with a code of its own, we refuse the frame.
-        Some(ProtocolError::BadCloseCode) if end == End::Accepted => {
-            let (last, before) = their_events.split_last().expect("a close was delivered");
-            assert_eq!((before, last.is_err()), (&events[..], true), "{what}");
-        }
-        // We are earlier: a verdict that follows from the first bytes of a frame does not wait for the last.
-        // Where the stream ends in between, tungstenite is still waiting.
-        Some(error) => {
-            assert_eq!(events, their_events, "{what}");
-            if end == End::Accepted {
-                let (whole, _) = theirs(role, &[wire, &vec![0; 70_000]].concat(), cuts);
-                assert_eq!(whole, events, "{what}: {error:?}, and tungstenite goes on");
-            }
-        }
-    }
-    error
-}
+use tungstenite::protocol::{self, WebSocket};
+use wirelark_proto::{Config, Head, Message, Opcode, ProtocolError, Role, mask};
 
 /// Frames that mostly make sense: fragments follow each other, controls are short, lengths are around the
 /// edges.

@@ -20,7 +20,9 @@ fn text_behaves_like_a_str() {
     assert_eq!(text.chars().count(), 5);
     assert_eq!(text.to_uppercase(), "GRÜSSE");
     assert_eq!(format!("{text:>7}|{text:?}"), "  grüße|\"grüße\"");
-    assert!(text == "grüße" && "grüße" == text && *"grüße" == text);
+    assert_eq!(text, "grüße");
+    assert_eq!("grüße", text);
+    assert_eq!(*"grüße", text);
     assert_eq!(AsRef::<str>::as_ref(&text), "grüße");
     assert_eq!(AsRef::<[u8]>::as_ref(&text), "grüße".as_bytes());
     assert_eq!(String::from(text), "grüße");

@@ -507,6 +507,16 @@ fn the_number_of_fragments_has_no_limit() {
 }
 
 #[test]
+fn text_in_single_bytes_costs_linear_time() {
+    let text = Random(13).text(300_000);
+    let wire = frame(0x81, text.as_bytes());
+    let started = std::time::Instant::now();
+    assert_eq!(decode(server(LIMIT), &wire, Cuts::Every(1)).events, [Ok(Message::from(text))]);
+    // Validating or copying again what came before would take minutes.
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}
+
+#[test]
 fn debug_output_shows_no_payload() {
     let mut protocol = Protocol::new(server(LIMIT));
     assert_eq!(feed(&mut protocol, &frame(0x01, b"secret")), Ok(None));

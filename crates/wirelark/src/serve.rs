@@ -151,19 +151,19 @@ impl Server {
                 () = &mut stop => break,
                 accepted = accept(&listener) => accepted,
             };
-            let (router, stopping) = (built.router(), stopping.clone());
+            let (router, stopping, stopped) = (built.router(), stopping.clone(), built.hub().stopped().clone());
             #[cfg(feature = "tls")]
             if let Some(tls) = tls.clone() {
-                requests.spawn(async move {
+                requests.spawn(stopped.run_until_cancelled_owned(async move {
                     match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
                         Ok(Ok(stream)) => serve_connection(stream, address, router, stopping).await,
                         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                         Err(_) => tracing::debug!("TLS handshake timed out"),
                     }
-                });
+                }));
                 continue;
             }
-            requests.spawn(serve_connection(stream, address, router, stopping));
+            requests.spawn(stopped.run_until_cancelled_owned(serve_connection(stream, address, router, stopping)));
         }
         drop(listener);
         stopping.cancel();
@@ -177,6 +177,7 @@ impl Server {
             tracing::warn!("the drain timeout has passed: dropping what is left");
         }
         built.hub().stop().await;
+        requests.wait().await;
     }
 }
 

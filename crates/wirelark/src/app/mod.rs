@@ -299,7 +299,7 @@ impl<S: Clone + Send + Sync + 'static> Scope<S> {
         self
     }
 
-    /// As [`App::scope`].
+    /// As [`App::scope`]. The route `/` of the inner scope is served at the prefix itself.
     pub fn scope(mut self, prefix: &str, build: impl FnOnce(Self) -> Self) -> Self {
         if !prefix.starts_with('/') || prefix.len() < 2 || prefix.ends_with('/') {
             self.problems.push(BuildError::Prefix(prefix.into()));
@@ -307,7 +307,7 @@ impl<S: Clone + Send + Sync + 'static> Scope<S> {
         }
         let inner = build(Self::new(self.state.clone()));
         for pattern in inner.patterns {
-            let pattern = format!("{}{pattern}", without_names(prefix));
+            let pattern = join(&without_names(prefix), &pattern);
             if !self.patterns.insert(pattern.clone()) {
                 self.problems.push(BuildError::Duplicate(pattern.into()));
             }
@@ -378,6 +378,14 @@ impl<S> fmt::Debug for Scope<S> {
     }
 }
 
+/// A route's pattern inside a scope: `/` is the prefix itself.
+fn join(prefix: &str, path: &str) -> String {
+    match path {
+        "/" => prefix.to_owned(),
+        path => format!("{prefix}{path}"),
+    }
+}
+
 /// A pattern with its parameters' names left out: `/rooms/{room}` and `/rooms/{id}` are the same route.
 fn without_names(pattern: &str) -> String {
     let mut shape = String::with_capacity(pattern.len());
@@ -440,7 +448,7 @@ pub struct SocketRoute {
 
 impl SocketRoute {
     fn within(mut self, prefix: &str, outer: &Inherited) -> Self {
-        self.path.insert_str(0, prefix);
+        self.path = join(prefix, &self.path);
         self.inherit(outer);
         self
     }
@@ -461,7 +469,8 @@ impl SocketRoute {
         let rate = route::rate_limiter(&limits);
         let counters = hub.observer().route(&path);
         let budget = Arc::clone(hub.budget());
-        let context = Arc::new(RouteContext { pattern: path, limits, counters, budget });
+        let stopped = hub.stopped().clone();
+        let context = Arc::new(RouteContext { pattern: path, limits, counters, budget, stopped });
         let endpoint = Endpoint {
             context,
             hub: hub.clone(),

@@ -70,7 +70,11 @@ impl Pending {
         let mut running = Box::pin(handler(upgrade));
         let first = poll_fn(|cx| {
             if let Poll::Ready(output) = running.as_mut().poll(cx) {
-                return Poll::Ready(Err(output.into_refusal(&route.pattern)));
+                // It may have refused and returned in one go.
+                return Poll::Ready(Err(match decision.try_recv() {
+                    Ok(Decision::Refuse(response)) => *response,
+                    _ => output.into_refusal(&route.pattern),
+                }));
             }
             Pin::new(&mut decision).poll(cx).map(Ok)
         });

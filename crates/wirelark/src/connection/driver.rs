@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::time::{Sleep, sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use wirelark_proto::{CloseCode, CloseFrame};
 
 use super::Connection;
@@ -34,6 +35,8 @@ pub(crate) struct Driver {
     /// Limits the close handshake, and after it how long a handler may keep its place in the hub. Made
     /// only when the connection ends: one at rest has no timer of its own.
     closing: Option<Pin<Box<Sleep>>>,
+    /// Ends a handler that outlives its place in the hub, which could no longer be told to.
+    stopped: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     disconnected: bool,
     closed: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -44,7 +47,14 @@ impl Driver {
         handler: Handler,
         closed: Box<dyn FnOnce() + Send>,
     ) -> Self {
-        Self { connection, handler: Some(handler), closing: None, disconnected: false, closed: Some(closed) }
+        Self {
+            connection,
+            handler: Some(handler),
+            closing: None,
+            stopped: None,
+            disconnected: false,
+            closed: Some(closed),
+        }
     }
 
     fn poll_handler(&mut self, cx: &mut Context<'_>) {
@@ -87,6 +97,11 @@ impl Driver {
         self.closing.get_or_insert_with(|| Box::pin(sleep(timeout))).as_mut().poll(cx)
     }
 
+    fn poll_stopped(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let stopped = &self.connection.route.stopped;
+        self.stopped.get_or_insert_with(|| Box::pin(stopped.clone().cancelled_owned())).as_mut().poll(cx)
+    }
+
     fn forget(&mut self) {
         if let Some(closed) = self.closed.take() {
             closed();
@@ -126,6 +141,10 @@ impl Future for Driver {
                 this.connection.abort();
                 cx.waker().wake_by_ref();
             }
+        }
+        if this.closed.is_none() && this.poll_stopped(cx).is_ready() {
+            this.drop_handler();
+            return Poll::Ready(());
         }
         Poll::Pending
     }

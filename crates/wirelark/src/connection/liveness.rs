@@ -28,7 +28,7 @@ impl Liveness {
     /// When the connection must be looked at again; `None` if never.
     pub(crate) fn next(&self, connection: &Connection) -> Option<Instant> {
         let idle_due = connection.idle_since().zip(connection.route.limits.idle).map(|(since, limit)| since + limit);
-        [self.pong_due.or(self.next_ping), idle_due].into_iter().flatten().min()
+        [self.pong_due, self.next_ping, idle_due].into_iter().flatten().min()
     }
 
     /// Does what is due: pings, closes an idle connection, drops a dead one.
@@ -49,13 +49,16 @@ impl Liveness {
                 return;
             }
         }
-        if let (None, Some(ping), Some(interval)) = (self.pong_due, self.next_ping, limits.heartbeat)
+        if let Some((ping, interval)) = self.next_ping.zip(limits.heartbeat)
             && now >= ping
         {
-            connection.take_heard();
-            connection.ping();
-            self.pong_due = Some(now + limits.pong_deadline);
             self.next_ping = Some(next_after(ping, interval, now));
+            // One ping at a time: a deadline longer than the interval is not pushed on by the next beat.
+            if self.pong_due.is_none() {
+                connection.take_heard();
+                connection.ping();
+                self.pong_due = Some(now + limits.pong_deadline);
+            }
         }
     }
 }

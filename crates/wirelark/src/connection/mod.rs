@@ -48,6 +48,8 @@ pub(crate) struct RouteContext {
     pub(crate) limits: Limits,
     pub(crate) counters: Arc<RouteCounters>,
     pub(crate) budget: Arc<Budget>,
+    /// Cancelled when the server has waited long enough for handlers to end.
+    pub(crate) stopped: CancellationToken,
 }
 
 /// What the handshake agreed on.

@@ -15,11 +15,12 @@ mod room;
 mod shard;
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wirelark_proto::{CloseCode, CloseFrame, Message};
 
@@ -50,7 +51,10 @@ struct Inner {
     rooms: Rooms,
     observer: Arc<Observer>,
     budget: Arc<Budget>,
-    draining: AtomicBool,
+    /// How connections are closed once the server has begun to stop.
+    draining: OnceLock<CloseFrame>,
+    /// Cancelled when it has waited long enough.
+    stopped: CancellationToken,
     /// The drivers of all connections; shutting down waits for them.
     tasks: TaskTracker,
     shard_tasks: parking_lot::Mutex<Option<JoinSet<()>>>,
@@ -77,7 +81,8 @@ impl Hub {
                 rooms: Rooms::new(shards),
                 observer,
                 budget,
-                draining: AtomicBool::new(false),
+                draining: OnceLock::new(),
+                stopped: CancellationToken::new(),
                 tasks: TaskTracker::new(),
                 shard_tasks: parking_lot::Mutex::new(None),
             }),
@@ -138,7 +143,7 @@ impl Hub {
     /// Keeps a place for a connection that is about to open. `None` when the hub is draining, over its
     /// budget or full.
     pub(crate) fn reserve(&self) -> Option<Reservation> {
-        if self.inner.draining.load(Relaxed) || self.inner.budget.is_exceeded() {
+        if self.inner.draining.get().is_some() || self.inner.budget.is_exceeded() {
             return None;
         }
         let shard = self.inner.next_shard.fetch_add(1, Relaxed) % self.inner.shards.len();
@@ -150,7 +155,14 @@ impl Hub {
         self.start();
         connection.route.counters.opened();
         let shard = connection.id.shard();
-        self.inner.shards[shard].mailbox.put(Mail::Register { connection });
+        self.inner.shards[shard].mailbox.put(Mail::Register { connection: Arc::clone(&connection) });
+        // An upgrade that was under way when the server began to stop.
+        if let Some(frame) = self.inner.draining.get() {
+            connection.close(frame.clone());
+        }
+        if self.inner.stopped.is_cancelled() {
+            connection.kill();
+        }
     }
 
     /// Takes a connection out of its rooms and frees its place.
@@ -200,13 +212,17 @@ impl Hub {
         &self.inner.observer
     }
 
+    pub(crate) fn stopped(&self) -> &CancellationToken {
+        &self.inner.stopped
+    }
+
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         &self.inner.budget
     }
 
     /// Closes every connection and takes no more. [`tasks`](Self::tasks) tells when they are gone.
     pub(crate) fn drain(&self, frame: &CloseFrame) {
-        self.inner.draining.store(true, Relaxed);
+        let _ = self.inner.draining.set(frame.clone());
         for shard in &self.inner.shards {
             shard.mailbox.put(Mail::Close { connection: None, frame: frame.clone(), reply: None });
         }
@@ -215,6 +231,7 @@ impl Hub {
 
     /// Drops every connection and handler that is left, and ends the shards.
     pub(crate) async fn stop(&self) {
+        self.inner.stopped.cancel();
         for shard in &self.inner.shards {
             shard.mailbox.put(Mail::Abort);
         }

@@ -270,15 +270,14 @@ impl Shard {
         }
     }
 
-    /// Over the node's budget, the connection of this shard that holds most is cut.
+    /// Over the node's budget, the connections of this shard that hold most are cut, one after the other.
     fn keep_budget(&self) {
-        if !self.budget.is_exceeded() {
-            return;
-        }
-        let held = |slot: &&Slot| slot.connection.held_bytes();
-        if let Some(largest) = self.slots.iter().flatten().max_by_key(held) {
-            tracing::warn!(connection = %largest.connection.id, "cut: the node's budget for slow clients is used up");
-            largest.connection.terminate(CloseFrame::new(CloseCode::TRY_AGAIN, "server overloaded"));
+        while self.budget.is_exceeded() {
+            let held = |slot: &&Slot| slot.connection.held_bytes();
+            let largest = self.slots.iter().flatten().filter(|slot| held(slot) > 0).max_by_key(held);
+            let Some(Slot { connection, .. }) = largest else { return };
+            tracing::warn!(connection = %connection.id, "cut: the node's budget for slow clients is used up");
+            connection.terminate(CloseFrame::new(CloseCode::TRY_AGAIN, "server overloaded"));
         }
     }
 

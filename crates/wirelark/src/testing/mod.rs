@@ -185,6 +185,7 @@ impl Host {
                 };
                 let _ = tokio::time::timeout(Duration::from_secs(10), drained).await;
                 self.built.hub().stop().await;
+                requests.wait().await;
             }
             Way::Tcp { stop, serving, .. } => {
                 stop.cancel();
@@ -208,7 +209,8 @@ impl Host {
                     router = router.layer(axum::Extension(user));
                 }
                 let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-                requests.spawn(serve_connection(theirs, address, router, stopping.clone()));
+                let serving = serve_connection(theirs, address, router, stopping.clone());
+                requests.spawn(self.hub().stopped().clone().run_until_cancelled_owned(serving));
                 Ok(Box::new(ours))
             }
             Way::Tcp { address, .. } => Ok(Box::new(tcp(*address, user).await?)),
