@@ -83,6 +83,10 @@ impl Endpoint {
         let (mut parts, _body) = request.into_parts();
         let offer = handshake::server::validate(&parts.method, parts.version, &parts.headers)
             .map_err(|refusal| self.refuse(Rejection::Handshake, refusal_response(&refusal)))?;
+        if has_body(&parts.headers) {
+            let text = "an upgrade has no body: its bytes would be taken for frames";
+            return Err(self.refuse(Rejection::Handshake, (StatusCode::BAD_REQUEST, text).into_response()));
+        }
         let Some(on_upgrade) = parts.extensions.remove::<hyper::upgrade::OnUpgrade>() else {
             let text = "this server cannot upgrade connections of this kind";
             return Err(self.refuse(Rejection::Handshake, (StatusCode::NOT_IMPLEMENTED, text).into_response()));
@@ -183,6 +187,11 @@ fn refusal_response(refusal: &handshake::server::Refusal) -> Response {
     let mut response = (refusal.status(), refusal.message().to_owned()).into_response();
     response.headers_mut().extend(refusal.headers().clone());
     response
+}
+
+fn has_body(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).into_iter();
+    headers.contains_key(header::TRANSFER_ENCODING) || lengths.any(|length| length != "0")
 }
 
 /// Browsers send `Origin` with every WebSocket handshake and let no page change it.
