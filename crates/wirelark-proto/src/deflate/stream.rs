@@ -52,7 +52,7 @@ impl Inflation {
     ) -> Result<Option<Decompress>, ProtocolError> {
         let keeps_context = compression.keeps_context(peer_of(role));
         // An empty payload is not what section 7.2.3.6 asks of an empty message, but its meaning is plain. A
-        // final block (section 7.2.3.5) ends the stream by itself: there is no flush to complete.
+        // final block (section 7.2.3.4) ends the stream by itself: there is no flush to complete.
         if self.bytes_in > 0 && !self.ended {
             let mut extra = 0;
             self.inflate(&FLUSH_TAIL, |piece| {

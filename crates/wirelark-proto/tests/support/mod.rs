@@ -24,9 +24,11 @@ pub fn decode(config: Config, wire: &[u8], cuts: Cuts) -> Decoded {
     let mut protocol = Protocol::new(config);
     let mut events = Vec::new();
     let mut error = None;
-    for chunk in cuts.split(wire) {
-        let mut chunk = chunk.to_vec();
-        let mut input = chunk.as_mut_slice();
+    let mut copy = wire.to_vec();
+    let mut rest = copy.as_mut_slice();
+    for piece in cuts.split(wire) {
+        let mut input;
+        (input, rest) = rest.split_at_mut(piece.len());
         loop {
             match protocol.poll_event(&mut input) {
                 Ok(Some(event)) => {

@@ -59,28 +59,23 @@ pub(crate) enum End {
     Rejected(String),
 }
 
-/// Bytes to read in pieces; what is written disappears.
-struct Pieces {
-    pieces: std::vec::IntoIter<Vec<u8>>,
-    current: Vec<u8>,
-}
+/// Bytes to read in pieces, listed from the last to the first; what is written disappears.
+struct Pieces<'a>(Vec<&'a [u8]>);
 
-impl Read for Pieces {
+impl Read for Pieces<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
-            match self.pieces.next() {
-                Some(piece) => self.current = piece,
-                None => return Ok(0),
+        while let Some(piece) = self.0.last_mut() {
+            if piece.is_empty() {
+                self.0.pop();
+                continue;
             }
+            return piece.read(buffer);
         }
-        let len = buffer.len().min(self.current.len());
-        buffer[..len].copy_from_slice(&self.current[..len]);
-        self.current.drain(..len);
-        Ok(len)
+        Ok(0)
     }
 }
 
-impl Write for Pieces {
+impl Write for Pieces<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(bytes.len())
     }
@@ -92,8 +87,9 @@ impl Write for Pieces {
 
 /// What tungstenite makes of `wire`.
 pub(crate) fn theirs(role: Role, wire: &[u8], cuts: Cuts) -> (Vec<Seen>, End) {
-    let pieces: Vec<_> = cuts.split(wire).into_iter().map(<[u8]>::to_vec).collect();
-    let stream = Pieces { pieces: pieces.into_iter(), current: Vec::new() };
+    let mut pieces = cuts.split(wire);
+    pieces.reverse();
+    let stream = Pieces(pieces);
     let config = WebSocketConfig::default()
         .max_message_size(Some(LIMIT))
         .max_frame_size(Some(LIMIT))

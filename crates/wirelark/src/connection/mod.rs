@@ -285,7 +285,6 @@ impl Connection {
                 *unsent = Some(Unsent::Encoded(frame, kind));
                 let mut outbound = self.outbound.lock();
                 outbound.wait_for_room(cx.waker());
-                outbound.wake_owner();
                 Poll::Pending
             }
         }
@@ -351,7 +350,6 @@ impl Connection {
         let waits = self.route.limits.slow_client == SlowClient::Wait;
         if waits && outbound.queued_bytes() >= self.route.limits.outbox_bytes {
             outbound.wait_for_room(cx.waker());
-            outbound.wake_owner();
             return Poll::Pending;
         }
         Poll::Ready(Ok(()))

@@ -255,6 +255,7 @@ impl Outbound {
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>, route: &RouteContext) -> Poll<()> {
         self.dirty = false;
         if !self.outbox.is_empty() {
+            let before = self.outbox.bytes();
             let Self { outbox, wire, .. } = self;
             match outbox.poll_write(|slices| wire.poll_write(cx, slices)) {
                 Poll::Ready(Ok(())) => self.drained(route),
@@ -262,7 +263,7 @@ impl Outbound {
                 Poll::Pending => {
                     self.stalled = true;
                     self.charge(&route.budget);
-                    if self.outbox.bytes() < route.limits.outbox_bytes {
+                    if self.outbox.bytes() < before {
                         self.wake_senders();
                     }
                 }
@@ -346,8 +347,12 @@ impl Outbound {
         }
     }
 
-    /// Registers a sender that waits for room.
+    /// Registers a sender that waits for room, and sees to it that somebody makes some.
     pub(crate) fn wait_for_room(&mut self, waker: &Waker) {
+        // A stalled connection's task is woken by the socket; waking it here would only have it try in vain.
+        if !self.stalled {
+            self.wake_owner();
+        }
         if !self.waiting_senders.iter().any(|waiting| waiting.will_wake(waker)) {
             self.waiting_senders.push(waker.clone());
         }
