@@ -29,6 +29,10 @@
 //! The crate is built on floors; each knows only those below it: `limits`, `observe`, `budget` and
 //! `shared_frame`; `net`; `connection`; `hub`; `app`; `serve`; `testing`.
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 mod app;
 mod budget;
 mod connection;
