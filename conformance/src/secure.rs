@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use wirelark::auth::{Jwt, TokenSource, User};
-use wirelark::axum::extract::Request;
+use wirelark::axum::extract::{Query, Request};
 use wirelark::axum::http::HeaderValue;
 use wirelark::axum::middleware::{Next, from_fn};
 use wirelark::axum::response::Response;
@@ -26,7 +26,16 @@ async fn name_the_server(request: Request, next: Next) -> Response {
     response
 }
 
-async fn secure(user: User, mut socket: Socket) -> wirelark::Result {
+#[derive(serde::Deserialize)]
+struct Asked {
+    /// A room to join, for whoever measures what an authenticated member costs.
+    room: Option<String>,
+}
+
+async fn secure(user: User, Query(asked): Query<Asked>, mut socket: Socket) -> wirelark::Result {
+    if let Some(room) = asked.room {
+        socket.join(room)?;
+    }
     socket.send_json(&json!({"type": "hello", "sub": user.id()})).await?;
     while let Some(message) = socket.recv().await {
         socket.send(message).await?;

@@ -53,7 +53,7 @@ pub use wirelark_proto::{Action, CloseCode, CloseFrame, CompressionOptions, Inva
 
 pub use crate::app::{
     App, BuildError, Built, Close, Error, Gone, IntoOutcome, IntoSocketRoute, JsonSocket, LimitsInfo, Receiver,
-    Refusal, Result, RouteInfo, Scope, Sender, Socket, SocketBuilder, SocketHandler, Upgrade, auth, socket,
+    Receiving, Refusal, Result, RouteInfo, Scope, Sender, Sending, Socket, SocketBuilder, SocketHandler, Upgrade, auth, socket,
 };
 #[doc(hidden)]
 pub use crate::app::socket_path;

@@ -46,7 +46,7 @@ pub enum ServeError {
     #[error(transparent)]
     Build(#[from] BuildError),
     /// The address cannot be listened on.
-    #[error("cannot listen: {0}")]
+    #[error("cannot listen on that address")]
     Listen(#[from] io::Error),
 }
 

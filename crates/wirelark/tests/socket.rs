@@ -146,8 +146,8 @@ async fn close_counts_once_and_what_was_sent_before_still_leaves() {
 #[tokio::test(start_paused = true)]
 async fn pings_and_pongs_reach_a_handler_that_asks_for_them() {
     async fn all_kinds(mut socket: Socket) -> wirelark::Result {
-        socket.ping("from the server").await?;
-        assert_eq!(socket.ping(vec![0; 126]).await, Err(SendError::TooLarge));
+        socket.ping("from the server")?;
+        assert_eq!(socket.ping(vec![0; 126]), Err(SendError::TooLarge));
         while let Some(message) = socket.recv().await {
             socket.send(format!("{:?} of {}", message.kind(), message.len())).await?;
         }

@@ -1,7 +1,7 @@
 //! A connection in the hands of a handler.
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -43,8 +43,8 @@ impl Socket {
     ///
     /// # Cancel safety
     /// Dropping the future loses no message.
-    pub async fn recv(&mut self) -> Option<Message> {
-        self.receiver.recv().await
+    pub fn recv(&mut self) -> Receiving<'_> {
+        self.receiver.recv()
     }
 
     /// Queues a message for the client. What is queued leaves in one write when the handler next waits.
@@ -58,8 +58,8 @@ impl Socket {
     ///
     /// # Cancel safety
     /// Dropped while it waits for room, the message was not queued.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.sender.send(message).await
+    pub fn send(&self, message: impl Into<Message>) -> Sending<'_> {
+        self.sender.send(message)
     }
 
     /// Queues a value as JSON text.
@@ -67,7 +67,7 @@ impl Socket {
     /// # Errors
     /// As [`send`](Self::send); or the value cannot be written as JSON.
     pub async fn send_json(&self, value: &impl Serialize) -> crate::Result {
-        self.sender.send_json(value).await
+        Ok(self.send(serde_json::to_string(value)?).await?)
     }
 
     /// A sending half and a receiving half, for two tasks or two places in one.
@@ -100,16 +100,16 @@ impl Socket {
     ///
     /// # Errors
     /// [`SendError::TooLarge`] for a longer payload, [`SendError::Closed`].
-    pub async fn ping(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
-        self.sender.ping(payload).await
+    pub fn ping(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
+        self.sender.ping(payload)
     }
 
     /// Sends an unsolicited pong with a payload of at most 125 bytes.
     ///
     /// # Errors
     /// [`SendError::TooLarge`] for a longer payload, [`SendError::Closed`].
-    pub async fn pong(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
-        self.sender.pong(payload).await
+    pub fn pong(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
+        self.sender.pong(payload)
     }
 
     /// Fires once, when nothing more will be received: the client closed or vanished, this side closes, or
@@ -194,8 +194,8 @@ impl Receiver {
     ///
     /// # Cancel safety
     /// Dropping the future loses no message.
-    pub async fn recv(&mut self) -> Option<Message> {
-        poll_fn(|cx| self.connection.poll_recv(cx)).await
+    pub fn recv(&mut self) -> Receiving<'_> {
+        Receiving { connection: &self.connection }
     }
 }
 
@@ -233,8 +233,8 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Socket::send`].
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.queue(message.into(), None).await
+    pub fn send(&self, message: impl Into<Message>) -> Sending<'_> {
+        Sending { connection: &self.connection, unsent: Some(Unsent::Message(message.into())), key: None }
     }
 
     /// As [`send`](Self::send). On a route with [`SlowClient::Conflate`](crate::SlowClient::Conflate), and
@@ -242,13 +242,8 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Socket::send`].
-    pub async fn send_keyed(&self, key: ConflationKey, message: impl Into<Message>) -> Result<(), SendError> {
-        self.queue(message.into(), Some(key)).await
-    }
-
-    async fn queue(&self, message: Message, key: Option<ConflationKey>) -> Result<(), SendError> {
-        let mut unsent = Some(Unsent::Message(message));
-        poll_fn(|cx| self.connection.poll_send(cx, &mut unsent, key)).await
+    pub fn send_keyed(&self, key: ConflationKey, message: impl Into<Message>) -> Sending<'_> {
+        Sending { key: Some(key), ..self.send(message) }
     }
 
     /// Queues a value as JSON text.
@@ -256,8 +251,7 @@ impl Sender {
     /// # Errors
     /// As [`Socket::send`]; or the value cannot be written as JSON.
     pub async fn send_json(&self, value: &impl Serialize) -> crate::Result {
-        self.send(serde_json::to_string(value)?).await?;
-        Ok(())
+        Ok(self.send(serde_json::to_string(value)?).await?)
     }
 
     /// Queues a message without waiting, whatever the policy.
@@ -272,7 +266,7 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Socket::ping`].
-    pub async fn ping(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
+    pub fn ping(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
         self.control(Message::Ping(payload.into()))
     }
 
@@ -280,7 +274,7 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Socket::pong`].
-    pub async fn pong(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
+    pub fn pong(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
         self.control(Message::Pong(payload.into()))
     }
 
@@ -359,5 +353,38 @@ impl Sender {
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Sender").field(&self.connection.id).finish()
+    }
+}
+
+/// The next message of a socket; see [`Socket::recv`]. Two words, so that a waiting handler stays small.
+#[derive(Debug)]
+#[must_use = "nothing is received until this is awaited"]
+pub struct Receiving<'a> {
+    connection: &'a Connection,
+}
+
+impl Future for Receiving<'_> {
+    type Output = Option<Message>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.connection.poll_recv(cx)
+    }
+}
+
+/// A message on its way into the outbox; see [`Socket::send`].
+#[derive(Debug)]
+#[must_use = "nothing is sent until this is awaited"]
+pub struct Sending<'a> {
+    connection: &'a Connection,
+    unsent: Option<Unsent>,
+    key: Option<ConflationKey>,
+}
+
+impl Future for Sending<'_> {
+    type Output = Result<(), SendError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let Self { connection, unsent, key } = self.get_mut();
+        connection.poll_send(cx, unsent, *key)
     }
 }

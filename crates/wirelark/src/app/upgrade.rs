@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::response::Response;
@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::error::IntoOutcome;
 use super::socket::Socket;
-use crate::connection::{Agreed, Connection, ConnectionId, Driver, Handler, RouteContext};
+use crate::connection::{Agreed, Connection, ConnectionId, Driver, Handler, Outcome, RouteContext};
 use crate::hub::{Hub, Reservation};
 use crate::limits::SlowClient;
 use crate::net::pipe::PipeEnd;
@@ -45,11 +45,7 @@ impl Pending {
         F: FnOnce(Socket) -> Fut + Send + 'static,
         Fut: Future<Output: IntoOutcome> + Send + 'static,
     {
-        self.switch(move |socket, route| {
-            let route = Arc::clone(route);
-            let running = handler(socket);
-            Box::pin(async move { running.await.into_outcome(&route.pattern).0 })
-        })
+        self.switch(move |socket, route| Box::pin(Running { handler: handler(socket), route: Arc::clone(route) }))
     }
 
     /// Lets the handler decide; it goes on running after it has accepted.
@@ -95,8 +91,7 @@ impl Pending {
             Ok(Ok(Decision::Accept(opened, slow_client))) => self.with_policy(slow_client).switch(move |socket, route| {
                 // A handler that stopped waiting has dropped its end: its socket closes with it.
                 let _ = opened.send(socket);
-                let route = Arc::clone(route);
-                Box::pin(async move { running.await.into_outcome(&route.pattern).0 })
+                Box::pin(Running { handler: running, route: Arc::clone(route) })
             }),
         }
     }
@@ -145,6 +140,25 @@ impl Pending {
             }
         });
         response
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A handler whose result is made an outcome. An async block would hold the handler twice: as what it
+    /// captured and as what it awaits.
+    struct Running<F> {
+        #[pin]
+        handler: F,
+        route: Arc<RouteContext>,
+    }
+}
+
+impl<F: Future<Output: IntoOutcome>> Future for Running<F> {
+    type Output = Outcome;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let this = self.project();
+        this.handler.poll(cx).map(|output| output.into_outcome(&this.route.pattern).0)
     }
 }
 

@@ -65,7 +65,8 @@ pub(crate) struct Inbound {
     heard: bool,
     /// When a message last arrived; kept only where an idle limit needs it.
     last_message: Option<Instant>,
-    end: Option<End>,
+    /// Boxed: it is there for the last moments of a connection only.
+    end: Option<Box<End>>,
 }
 
 /// Why nothing more will be received.
@@ -128,7 +129,7 @@ impl Inbound {
     }
 
     pub(crate) fn end(&self) -> Option<&End> {
-        self.end.as_ref()
+        self.end.as_deref()
     }
 
     /// Bytes held: messages not taken and the unfinished one.
@@ -148,7 +149,7 @@ impl Inbound {
     /// This side is closing: the handler gets no more messages. Reading goes on, for the peer's close.
     pub(crate) fn stop(&mut self) {
         if self.end.is_none() {
-            self.end = Some(End::Stopped);
+            self.end = Some(Box::new(End::Stopped));
         }
     }
 
@@ -163,7 +164,7 @@ impl Inbound {
     pub(crate) fn disconnect(&mut self) {
         self.wire = ReadWire::Closed;
         if self.end.is_none() {
-            self.end = Some(End::Lost);
+            self.end = Some(Box::new(End::Lost));
         }
     }
 
@@ -236,9 +237,9 @@ impl Inbound {
         }
         self.keep(bytes, found, &mut arrived.traffic);
         if let Some(end) = end
-            && matches!(self.end, None | Some(End::Stopped))
+            && matches!(self.end(), None | Some(End::Stopped))
         {
-            self.end = Some(end);
+            self.end = Some(Box::new(end));
             arrived.ended = true;
         }
         arrived

@@ -1,0 +1,87 @@
+// Starts and stops the servers under test.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createServer } from "node:net";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+
+const START_TIMEOUT = 15_000;
+const STOP_TIMEOUT = 15_000;
+
+/** The chat; `server.url` is its page. */
+export function startChat({ port = 0 } = {}) {
+  return start(binary("CHAT_BIN", "chat"), ["--port", String(port)], /^(http:\/\/\S+:(\d+))$/m);
+}
+
+/** The conformance server; `server.host` is where it listens. */
+export async function startConformance() {
+  const server = await start(binary("CONFORMANCE_BIN", "conformance"), ["--listen", "127.0.0.1:0"], /^listening on (\S+:(\d+))$/m);
+  server.host = server.ready[1];
+  return server;
+}
+
+/** A port nobody listens on now. */
+export async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+function binary(variable, name) {
+  const path = process.env[variable] ?? fileURLToPath(new URL(`../../target/debug/${name}`, import.meta.url));
+  assert.ok(existsSync(path), `${path} does not exist: build it with \`cargo build -p ${name}\`, or set ${variable} to it`);
+  return path;
+}
+
+async function start(path, args, readyLine) {
+  // Its own PORT would be read as an option.
+  const env = { ...process.env };
+  delete env.PORT;
+  const child = spawn(path, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  let errors = "";
+  child.stderr.setEncoding("utf8").on("data", (text) => (errors = (errors + text).slice(-10_000)));
+  const ready = await new Promise((resolve, reject) => {
+    const fail = (why) => {
+      child.kill("SIGKILL");
+      reject(new Error(`${path} ${args.join(" ")} ${why}\n${output}${errors}`));
+    };
+    const timer = setTimeout(() => fail("did not say that it is ready"), START_TIMEOUT);
+    child.once("error", (error) => fail(`cannot be run: ${error.message}`));
+    child.once("exit", (code) => fail(`exited with ${code}`));
+    child.stdout.setEncoding("utf8").on("data", (text) => {
+      output += text;
+      const match = readyLine.exec(output);
+      if (!match) return;
+      clearTimeout(timer);
+      child.removeAllListeners("exit");
+      resolve(match);
+    });
+  });
+  const ended = child.exitCode !== null ? Promise.resolve([child.exitCode]) : once(child, "exit");
+  return {
+    ready,
+    url: ready[1],
+    port: Number(ready[2]),
+    errors: () => errors,
+    /** Pulls the plug. */
+    async kill() {
+      child.kill("SIGKILL");
+      await ended;
+    },
+    /** Stops it as an operator would; it must end by itself, and well. */
+    async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      child.kill("SIGTERM");
+      const timer = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT);
+      const [code, signal] = await ended;
+      clearTimeout(timer);
+      assert.equal(signal ?? code, 0, `${path} did not stop well\n${errors}`);
+    },
+  };
+}
