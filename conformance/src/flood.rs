@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 use wirelark::axum::extract::Query;
-use wirelark::{App, CloseCode, Close, Message, SendError, SlowClient, Socket, Upgrade};
+use wirelark::{App, Close, CloseCode, Message, SendError, SlowClient, Socket, Upgrade};
 
 pub(crate) fn add_to(app: App) -> App {
     app.socket("/flood", flood)
@@ -91,4 +91,3 @@ fn parse(message: &Message) -> Option<(u64, usize)> {
     let (count, size) = text.split_once(' ')?;
     Some((count.parse().ok()?, size.parse().ok().filter(|size| *size <= 64 * 1024)?))
 }
-

@@ -24,10 +24,8 @@ pub fn app() -> App {
         .outbox_bytes(64 * MIB)
         .slow_client(SlowClient::Wait)
         .compression(CompressionOptions::default());
-    let bounded_options = Options::new()
-        .message_bytes(MIB)
-        .outbox_bytes(MIB + 64 * 1024)
-        .slow_client(SlowClient::Close);
+    let bounded_options =
+        Options::new().message_bytes(MIB).outbox_bytes(MIB + 64 * 1024).slow_client(SlowClient::Close);
     let strict_options = bounded_options
         .clone()
         .origins(["http://127.0.0.1:9399", "https://app.example.com"])

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::Serialize;
+use wirelark::axum::Json;
 use wirelark::axum::http::StatusCode;
 use wirelark::axum::routing::get;
-use wirelark::axum::Json;
 use wirelark::{App, CloseCode, Options, Refusal, Socket, Upgrade, socket};
 
 #[derive(Clone, Default)]
@@ -43,10 +43,13 @@ impl Log {
 pub(crate) fn add_to(app: App) -> App {
     let log = Log::default();
     let impatient = Options::new().accept_timeout(Duration::from_secs(1));
-    app.route("/lifecycle/log", get({
-        let log = log.clone();
-        async move || Json(log.0.lock().clone())
-    }))
+    app.route(
+        "/lifecycle/log",
+        get({
+            let log = log.clone();
+            async move || Json(log.0.lock().clone())
+        }),
+    )
     .socket("/lifecycle/return", {
         let log = log.clone();
         async move |socket: Socket| log.follow("return", &socket)

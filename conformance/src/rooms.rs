@@ -7,7 +7,9 @@ use wirelark::axum::routing::post;
 use wirelark::{App, Delivered, Hub, Refusal, Upgrade};
 
 pub(crate) fn add_to(app: App) -> App {
-    app.socket("/rooms/{room}", room).route("/publish/{room}", post(publish)).route("/broadcast", post(broadcast))
+    app.socket("/rooms/{room}", room)
+        .route("/publish/{room}", post(publish))
+        .route("/broadcast", post(broadcast))
 }
 
 /// Every message goes to every connection of the room, the sender included.

@@ -62,7 +62,11 @@ async fn one_stalled_and_one_dead_member_cost_the_others_nothing() {
     }
     assert_eq!(last.queued, MEMBERS, "{last:?}");
     let cut = [("route", "/rooms/{room}"), ("outcome", "close")];
-    assert_eq!(host.counter("websocket.backpressure.total", &cut), 1, "the stalled member was cut and counted");
+    assert_eq!(
+        host.counter("websocket.backpressure.total", &cut),
+        1,
+        "the stalled member was cut and counted"
+    );
     host.close().await;
 }
 

@@ -29,11 +29,13 @@ async fn status(address: SocketAddr, request: &[u8]) -> Option<u16> {
         match tokio::time::timeout(Duration::from_secs(5), stream.read(&mut buffer)).await {
             Ok(Ok(read)) if read > 0 => head.extend_from_slice(&buffer[..read]),
             Ok(_) => break,
-            Err(_) => panic!("no answer to {:?}", String::from_utf8_lossy(&request[..request.len().min(200)])),
+            Err(_) => {
+                panic!("no answer to {:?}", String::from_utf8_lossy(&request[..request.len().min(200)]))
+            }
         }
     }
     let text = String::from_utf8_lossy(&head).into_owned();
-    text.strip_prefix("HTTP/1.1 ").or(text.strip_prefix("HTTP/1.0 "))?.get(..3)?.parse().ok()
+    text.strip_prefix("HTTP/1.1 ").or_else(|| text.strip_prefix("HTTP/1.0 "))?.get(..3)?.parse().ok()
 }
 
 async fn upgraded(address: SocketAddr, path: &str) -> TcpStream {
@@ -85,7 +87,13 @@ async fn bad_handshakes_get_their_status() {
     let get = "GET /echo HTTP/1.1\r\nHost: localhost\r\n";
     let cases: Vec<(&str, String, u16)> = vec![
         ("a good one", format!("{get}{UPGRADE}{KEY}\r\n"), 101),
-        ("tokens in lists, in any case", format!("{get}Upgrade: foo, WebSocket\r\nConnection: keep-alive, upgrade\r\nSec-WebSocket-Version: 13\r\n{KEY}\r\n"), 101),
+        (
+            "tokens in lists, in any case",
+            format!(
+                "{get}Upgrade: foo, WebSocket\r\nConnection: keep-alive, upgrade\r\nSec-WebSocket-Version: 13\r\n{KEY}\r\n"
+            ),
+            101,
+        ),
         ("POST", format!("POST /echo HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}{KEY}\r\n"), 405),
         ("HEAD", format!("HEAD /echo HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}{KEY}\r\n"), 405),
         ("plain GET", format!("{get}\r\n"), 400),
@@ -95,7 +103,13 @@ async fn bad_handshakes_get_their_status() {
         ("two keys", format!("{get}{UPGRADE}{KEY}{KEY}\r\n"), 400),
         ("short key", format!("{get}{UPGRADE}Sec-WebSocket-Key: c2hvcnQ=\r\n\r\n"), 400),
         ("key not base64", format!("{get}{UPGRADE}Sec-WebSocket-Key: !!!!!!!!!!!!!!!!!!!!!!==\r\n\r\n"), 400),
-        ("version 12", format!("{get}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 12\r\n{KEY}\r\n"), 426),
+        (
+            "version 12",
+            format!(
+                "{get}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 12\r\n{KEY}\r\n"
+            ),
+            426,
+        ),
         ("no version", format!("{get}Upgrade: websocket\r\nConnection: Upgrade\r\n{KEY}\r\n"), 400),
         ("HTTP/1.0", format!("GET /echo HTTP/1.0\r\nHost: localhost\r\n{UPGRADE}{KEY}\r\n"), 400),
         ("unknown path", format!("GET /nowhere HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}{KEY}\r\n"), 404),
@@ -106,11 +120,23 @@ async fn bad_handshakes_get_their_status() {
         ("space before the colon", format!("{get}X : a\r\n{UPGRADE}{KEY}\r\n"), 400),
         ("two lengths", format!("{get}Content-Length: 1\r\nContent-Length: 2\r\n{UPGRADE}{KEY}\r\n"), 400),
         ("an upgrade with a body", format!("{get}{UPGRADE}{KEY}Content-Length: 4\r\n\r\nbody"), 400),
-        ("an upgrade with chunks", format!("{get}{UPGRADE}{KEY}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400),
-        ("length and chunks", format!("{get}{UPGRADE}{KEY}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400),
+        (
+            "an upgrade with chunks",
+            format!("{get}{UPGRADE}{KEY}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+            400,
+        ),
+        (
+            "length and chunks",
+            format!("{get}{UPGRADE}{KEY}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+            400,
+        ),
         ("2,000 headers", format!("{get}{}{UPGRADE}{KEY}\r\n", "X: y\r\n".repeat(2_000)), 431),
         ("a header of 1 MiB", format!("{get}X: {}\r\n{UPGRADE}{KEY}\r\n", "y".repeat(1 << 20)), 431),
-        ("a path of 1 MiB", format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}{KEY}\r\n", "y".repeat(1 << 20)), 431),
+        (
+            "a path of 1 MiB",
+            format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}{KEY}\r\n", "y".repeat(1 << 20)),
+            431,
+        ),
     ];
     let mut wrong = Vec::new();
     for (name, request, expected) in cases {
@@ -127,13 +153,18 @@ async fn bad_handshakes_get_their_status() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn headers_that_are_not_ascii_are_refused_without_a_panic() {
     let host = host().await;
-    for (name, expected) in [("Sec-WebSocket-Protocol", 400), ("Origin", 403), ("Sec-WebSocket-Extensions", 101)] {
-        let mut request = format!("GET /echo HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}{KEY}{name}: ").into_bytes();
+    for (name, expected) in
+        [("Sec-WebSocket-Protocol", 400), ("Origin", 403), ("Sec-WebSocket-Extensions", 101)]
+    {
+        let mut request =
+            format!("GET /echo HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}{KEY}{name}: ").into_bytes();
         request.extend_from_slice(b"\xFF\xFE\r\n\r\n");
         let got = status(address(&host), &request).await;
         assert!(got == Some(expected) || got == Some(400), "{name}: {got:?}");
     }
-    let mut request = b"GET /secure HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \xFF\r\nCookie: token=\xFE\r\n".to_vec();
+    let mut request =
+        b"GET /secure HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \xFF\r\nCookie: token=\xFE\r\n"
+            .to_vec();
     request.extend_from_slice(format!("{UPGRADE}{KEY}\r\n").as_bytes());
     assert_eq!(status(address(&host), &request).await, Some(401));
     served(&host).await;
@@ -147,7 +178,8 @@ async fn slow_and_silent_handshakes_are_cut_at_ten_seconds() {
     let silent = TcpStream::connect(address(&host)).await.expect("the server accepts");
     let mut slow = TcpStream::connect(address(&host)).await.expect("the server accepts");
     let dribble = async {
-        for byte in "GET /echo HTTP/1.1\r\nHost: localhost\r\nX-Slow: ".bytes().chain(std::iter::repeat(b'x')) {
+        for byte in "GET /echo HTTP/1.1\r\nHost: localhost\r\nX-Slow: ".bytes().chain(std::iter::repeat(b'x'))
+        {
             if slow.write_all(&[byte]).await.is_err() {
                 return start.elapsed();
             }
@@ -236,7 +268,12 @@ async fn a_decompression_bomb_is_cut_at_the_limit() {
     }
     let options = Options::new().message_bytes(1 << 20).compression(CompressionOptions::default());
     let host = Host::tcp(App::new().options(options).socket("/", sink)).await;
-    let mut client = host.at("/").compression(CompressionOptions::default()).timeout(Duration::from_secs(20)).connect().await;
+    let mut client = host
+        .at("/")
+        .compression(CompressionOptions::default())
+        .timeout(Duration::from_secs(20))
+        .connect()
+        .await;
     let before = resident_bytes();
     // 64 MiB of zeros are some 64 KB on the wire.
     client.send_bytes(vec![0; 64 << 20]).await;

@@ -160,10 +160,13 @@ async fn bounded_refuses_a_message_from_its_header_alone(host: Host) {
 
 async fn strict_checks_origin_and_protocol(host: Host) {
     let allowed = "https://app.example.com";
-    let connected = host.at("/strict").origin(allowed).protocols(["x", "wirelark.test", "echo"]).connect().await;
+    let connected =
+        host.at("/strict").origin(allowed).protocols(["x", "wirelark.test", "echo"]).connect().await;
     assert_eq!(connected.protocol(), "wirelark.test", "the client's order decides");
     host.at("/strict").protocols(["echo"]).connect().await;
-    for origin in ["https://evil.example", "https://app.example.com.evil.example", "http://app.example.com", "null"] {
+    for origin in
+        ["https://evil.example", "https://app.example.com.evil.example", "http://app.example.com", "null"]
+    {
         host.at("/strict").origin(origin).protocols(["echo"]).expect_rejected(403).await;
     }
     host.at("/strict").origin(allowed).expect_rejected(400).await;
@@ -271,7 +274,10 @@ async fn secure_refuses_with_401_and_403(host: Host) {
     let forged = token_signed(&ada(), b"another secret");
     let refused = host.at("/secure").bearer(&forged).expect_rejected(401).await;
     assert!(!refused.body.contains(&forged), "a token is never repeated");
-    host.at("/secure").jwt(json!({"sub": "ada", "scope": "realtime", "exp": 1_000})).expect_rejected(401).await;
+    host.at("/secure")
+        .jwt(json!({"sub": "ada", "scope": "realtime", "exp": 1_000}))
+        .expect_rejected(401)
+        .await;
     host.at("/secure").jwt(json!({"sub": "", "scope": "realtime"})).expect_rejected(401).await;
     let refused = host.at("/secure").jwt(json!({"sub": "bob", "scope": "other"})).expect_rejected(403).await;
     assert!(refused.body.contains("realtime"));
@@ -320,7 +326,10 @@ async fn rooms_do_not_leak_and_are_freed(host: Host) {
     assert_eq!(here.expect_text().await, "from outside");
     let delivered = host.hub().broadcast("everybody").counted().await;
     assert_eq!(delivered.queued, 2);
-    assert_eq!((here.expect_text().await, there.expect_text().await), ("everybody".into(), "everybody".into()));
+    assert_eq!(
+        (here.expect_text().await, there.expect_text().await),
+        ("everybody".into(), "everybody".into())
+    );
     for client in [&mut here, &mut there] {
         client.close(1000, "").await;
         client.expect_close(1000).await;
@@ -348,7 +357,8 @@ async fn unknown_paths_and_wrong_methods(host: Host) {
     host.at("/nowhere").expect_rejected(404).await;
     host.at("/healthz").expect_rejected(405).await;
     let routes = get_json(&host, "/routes.json").await;
-    let paths: Vec<_> = routes.as_array().expect("a list").iter().map(|route| route["path"].clone()).collect();
+    let paths: Vec<_> =
+        routes.as_array().expect("a list").iter().map(|route| route["path"].clone()).collect();
     assert!(paths.contains(&json!("/secure")) && paths.contains(&json!("/rooms/{room}")), "{paths:?}");
     host.close().await;
 }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::Deserialize;
-use wirelark::testing::{Client, ClientEvent, Host};
 use wirelark::Message;
+use wirelark::testing::{Client, ClientEvent, Host};
 
 const MIB: usize = 1024 * 1024;
 const COUNT: usize = 2_000;
@@ -33,7 +33,11 @@ async fn flood(host: &Host, policy: &str) -> Flooded {
     for _ in 0..10 {
         tokio::time::sleep(Duration::from_millis(50)).await;
         // The outbox's bound, and a frame.
-        assert!(host.hub().backlog_bytes() <= MIB + SIZE + 14, "{policy}: {} bytes wait", host.hub().backlog_bytes());
+        assert!(
+            host.hub().backlog_bytes() <= MIB + SIZE + 14,
+            "{policy}: {} bytes wait",
+            host.hub().backlog_bytes()
+        );
     }
     client.resume_reading();
     let (counts, received) = read_all(&mut client).await;
@@ -152,7 +156,9 @@ async fn a_fast_reader_loses_nothing_under_any_policy() {
             let counts: Counts = loop {
                 match client.next().await {
                     ClientEvent::Message(Message::Binary(_)) => received += 1,
-                    ClientEvent::Message(Message::Text(text)) => break serde_json::from_str(&text).expect("counts"),
+                    ClientEvent::Message(Message::Text(text)) => {
+                        break serde_json::from_str(&text).expect("counts");
+                    }
                     other => panic!("{policy}: {other:?}"),
                 }
             };

@@ -69,7 +69,7 @@ const fn secure(path: &'static str) -> Route {
 const OURS: Routes = Routes {
     echo: open("/echo"),
     fan_out: open("/rooms/bench"),
-    idle: secure("/secure"),
+    idle: secure("/secure?room=bench"),
     handshake: secure("/secure"),
 };
 
@@ -108,7 +108,7 @@ pub(crate) const ENGINES: &[Engine] = &[
     },
     Engine {
         name: OURS_NAME,
-        about: "the conformance server, one shard; idle and handshake on its authenticated route",
+        about: "the conformance server, one shard; idle and handshake on its authenticated route, idle in a room",
         program: Program::Ours { workers: 1 },
         dialect: "websocket",
         routes: OURS,

@@ -47,7 +47,8 @@ pub(crate) use each_way;
 pub(crate) async fn tls_host(app: App) -> Host {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate can be made");
-    let tls = Tls::from_pem(cert.pem().as_bytes(), signing_key.serialize_pem().as_bytes()).expect("it can be used");
+    let tls =
+        Tls::from_pem(cert.pem().as_bytes(), signing_key.serialize_pem().as_bytes()).expect("it can be used");
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from(cert.der().to_vec())).expect("it can be trusted");
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -26,7 +26,8 @@ use syn::{ItemFn, parse_macro_input};
 #[proc_macro_attribute]
 pub fn socket(arguments: TokenStream, item: TokenStream) -> TokenStream {
     if !arguments.is_empty() {
-        let message = "`#[socket]` takes no arguments: the path follows from the module and the function's name";
+        let message =
+            "`#[socket]` takes no arguments: the path follows from the module and the function's name";
         return syn::Error::new(proc_macro2::Span::call_site(), message).to_compile_error().into();
     }
     let function = parse_macro_input!(item as ItemFn);

@@ -49,14 +49,17 @@ pub mod testing;
 
 pub use axum;
 pub use wirelark_macros::socket;
-pub use wirelark_proto::{Action, CloseCode, CloseFrame, CompressionOptions, InvalidUtf8, Kind, Message, Text};
-
-pub use crate::app::{
-    App, BuildError, Built, Close, Error, Gone, IntoOutcome, IntoSocketRoute, JsonSocket, LimitsInfo, Receiver,
-    Receiving, Refusal, Result, RouteInfo, Scope, Sender, Sending, Socket, SocketBuilder, SocketHandler, Upgrade, auth, socket,
+pub use wirelark_proto::{
+    Action, CloseCode, CloseFrame, CompressionOptions, InvalidUtf8, Kind, Message, Text,
 };
+
 #[doc(hidden)]
 pub use crate::app::socket_path;
+pub use crate::app::{
+    App, BuildError, Built, Close, Error, Gone, IntoOutcome, IntoSocketRoute, JsonSocket, LimitsInfo,
+    Receiver, Receiving, Refusal, Result, RouteInfo, Scope, Sender, Sending, Socket, SocketBuilder,
+    SocketHandler, Upgrade, auth, socket,
+};
 pub use crate::connection::{Closed, ClosedBy, ConnectionId, SendError};
 pub use crate::hub::{Busy, Delivered, Hub, InvalidRoom, Publish, Room, RoomName, Target};
 pub use crate::limits::{OptionError, Options, SlowClient, UpgradeRate};

@@ -95,17 +95,17 @@ pub struct Options {
     message_bytes: Option<usize>,
     outbox_bytes: Option<usize>,
     slow_client: Option<SlowClient>,
-    heartbeat: Option<Option<Duration>>,
+    heartbeat: Setting<Duration>,
     pong_deadline: Option<Duration>,
-    idle: Option<Option<Duration>>,
+    idle: Setting<Duration>,
     close_timeout: Option<Duration>,
     accept_timeout: Option<Duration>,
-    compression: Option<Option<CompressionOptions>>,
+    compression: Setting<CompressionOptions>,
     origins: Option<Vec<String>>,
     require_origin: Option<bool>,
     protocols: Option<Vec<String>>,
     require_protocol: Option<bool>,
-    upgrade_rate: Option<Option<(u32, u32)>>,
+    upgrade_rate: Setting<(u32, u32)>,
     control_frames: Option<bool>,
 }
 
@@ -137,13 +137,13 @@ impl Options {
 
     /// How often a ping is sent.
     pub fn heartbeat(mut self, interval: Duration) -> Self {
-        self.heartbeat = Some(Some(interval));
+        self.heartbeat = Setting::On(interval);
         self
     }
 
     /// Sends no pings: a peer that vanished without a word is then found only when a write fails.
     pub fn no_heartbeat(mut self) -> Self {
-        self.heartbeat = Some(None);
+        self.heartbeat = Setting::Off;
         self
     }
 
@@ -157,13 +157,13 @@ impl Options {
     /// Closes with 1001 a connection whose client has sent no message for this long. Pings and pongs do
     /// not count: they show that a machine is there, not that anybody uses it.
     pub fn idle(mut self, limit: Duration) -> Self {
-        self.idle = Some(Some(limit));
+        self.idle = Setting::On(limit);
         self
     }
 
     /// No idle limit.
     pub fn no_idle(mut self) -> Self {
-        self.idle = Some(None);
+        self.idle = Setting::Off;
         self
     }
 
@@ -185,13 +185,13 @@ impl Options {
     /// connection at rest keeps no window.
     pub fn compression(mut self, mut options: CompressionOptions) -> Self {
         options.server_no_context_takeover = true;
-        self.compression = Some(Some(options));
+        self.compression = Setting::On(options);
         self
     }
 
     /// Declines permessage-deflate.
     pub fn no_compression(mut self) -> Self {
-        self.compression = Some(None);
+        self.compression = Setting::Off;
         self
     }
 
@@ -222,7 +222,7 @@ impl Options {
 
     /// Upgrades allowed per second and client address, with a burst; more are answered 429.
     pub fn upgrade_rate(mut self, per_second: u32, burst: u32) -> Self {
-        self.upgrade_rate = Some(Some((per_second, burst)));
+        self.upgrade_rate = Setting::On((per_second, burst));
         self
     }
 
@@ -260,20 +260,20 @@ impl Options {
             message_bytes: at_least_one("message_bytes", self.message_bytes.unwrap_or(64 * 1024))?,
             outbox_bytes: at_least_one("outbox_bytes", self.outbox_bytes.unwrap_or(1024 * 1024))?,
             slow_client: self.slow_client.unwrap_or_default(),
-            heartbeat: self.heartbeat.unwrap_or(Some(Duration::from_secs(25))),
+            heartbeat: self.heartbeat.or_default(Some(Duration::from_secs(25))),
             pong_deadline: some_time("pong_deadline", self.pong_deadline.unwrap_or(Duration::from_secs(10)))?,
-            idle: self.idle.unwrap_or(None),
+            idle: self.idle.or_default(None),
             close_timeout: some_time("close_timeout", self.close_timeout.unwrap_or(Duration::from_secs(5)))?,
             accept_timeout: some_time(
                 "accept_timeout",
                 self.accept_timeout.unwrap_or(Duration::from_secs(10)),
             )?,
-            compression: self.compression.unwrap_or(None),
+            compression: self.compression.or_default(None),
             origins: resolve_origins(self.origins)?,
             require_origin: self.require_origin.unwrap_or(false),
             protocols: resolve_protocols(self.protocols.unwrap_or_default())?,
             require_protocol: self.require_protocol.unwrap_or(true),
-            upgrade_rate: self.upgrade_rate.unwrap_or(None).map(resolve_rate).transpose()?,
+            upgrade_rate: self.upgrade_rate.or_default(None).map(resolve_rate).transpose()?,
             control_frames: self.control_frames.unwrap_or(false),
         };
         if limits.heartbeat == Some(Duration::ZERO) {
@@ -283,6 +283,32 @@ impl Options {
             return Err(OptionError::new("idle", "is zero", "use `no_idle()` to switch the limit off"));
         }
         Ok(limits)
+    }
+}
+
+/// An option that can be left out, and can be switched off.
+#[derive(Clone, Copy, Debug, Default)]
+enum Setting<T> {
+    #[default]
+    Inherited,
+    Off,
+    On(T),
+}
+
+impl<T> Setting<T> {
+    fn or(self, outer: Self) -> Self {
+        match self {
+            Self::Inherited => outer,
+            set => set,
+        }
+    }
+
+    fn or_default(self, default: Option<T>) -> Option<T> {
+        match self {
+            Self::Inherited => default,
+            Self::Off => None,
+            Self::On(value) => Some(value),
+        }
     }
 }
 
@@ -378,7 +404,9 @@ fn resolve_protocols(protocols: Vec<String>) -> Result<Box<[Box<str>]>, OptionEr
     let mut resolved: Vec<Box<str>> = Vec::with_capacity(protocols.len());
     for protocol in protocols {
         let token = !protocol.is_empty()
-            && protocol.bytes().all(|byte| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte));
+            && protocol
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte));
         if !token {
             return Err(OptionError::new(
                 "protocols",
@@ -396,7 +424,11 @@ fn resolve_protocols(protocols: Vec<String>) -> Result<Box<[Box<str>]>, OptionEr
 fn resolve_rate((per_second, burst): (u32, u32)) -> Result<UpgradeRate, OptionError> {
     match (NonZeroU32::new(per_second), NonZeroU32::new(burst)) {
         (Some(per_second), Some(burst)) => Ok(UpgradeRate { per_second, burst }),
-        _ => Err(OptionError::new("upgrade_rate", "has a zero", "give at least 1 per second and a burst of at least 1")),
+        _ => Err(OptionError::new(
+            "upgrade_rate",
+            "has a zero",
+            "give at least 1 per second and a burst of at least 1",
+        )),
     }
 }
 

@@ -161,7 +161,7 @@ impl RouteCounters {
         self.pressure[outcome as usize].fetch_add(messages, Relaxed);
     }
 
-    fn each(&self, visit: &mut dyn FnMut(&'static str, &[(&'static str, &str)], Value)) {
+    fn each(&self, visit: &mut Visit<'_>) {
         let route = ("route", &*self.route);
         visit(names::UPGRADES, &[route, ("outcome", "accepted")], Value::counter(&self.upgrades));
         let opened = self.connections.load(Relaxed);
@@ -240,6 +240,9 @@ impl Value {
     }
 }
 
+/// Is told a name, its labels and their value.
+type Visit<'a> = dyn FnMut(&'static str, &[(&'static str, &str)], Value) + 'a;
+
 /// All counters of one app.
 #[derive(Default)]
 pub(crate) struct Observer {
@@ -299,7 +302,7 @@ impl Observer {
         });
     }
 
-    fn each(&self, visit: &mut dyn FnMut(&'static str, &[(&'static str, &str)], Value)) {
+    fn each(&self, visit: &mut Visit<'_>) {
         for route in &*self.routes.read() {
             route.each(visit);
         }

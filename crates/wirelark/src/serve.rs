@@ -151,7 +151,8 @@ impl Server {
                 () = &mut stop => break,
                 accepted = accept(&listener) => accepted,
             };
-            let (router, stopping, stopped) = (built.router(), stopping.clone(), built.hub().stopped().clone());
+            let (router, stopping, stopped) =
+                (built.router(), stopping.clone(), built.hub().stopped().clone());
             #[cfg(feature = "tls")]
             if let Some(tls) = tls.clone() {
                 requests.spawn(stopped.run_until_cancelled_owned(async move {
@@ -163,7 +164,9 @@ impl Server {
                 }));
                 continue;
             }
-            requests.spawn(stopped.run_until_cancelled_owned(serve_connection(stream, address, router, stopping)));
+            requests.spawn(
+                stopped.run_until_cancelled_owned(serve_connection(stream, address, router, stopping)),
+            );
         }
         drop(listener);
         stopping.cancel();

@@ -44,7 +44,10 @@ fn mistakes_are_found_at_start_up() {
     check_refused(app().scope("/s", |s| s.socket("/x", quiet)).socket("/s/x", quiet), &["/s/x", "twice"]);
     check_refused(App::new().socket("a", quiet), &["slash", "\"/a\""]);
     check_refused(app().scope("s/", |s| s), &["prefix", "\"/api\""]);
-    check_refused(app().options(Options::new().heartbeat(Duration::ZERO)), &["/a", "heartbeat", "no_heartbeat()"]);
+    check_refused(
+        app().options(Options::new().heartbeat(Duration::ZERO)),
+        &["/a", "heartbeat", "no_heartbeat()"],
+    );
     let mixed = socket(quiet).options(Options::new().origins(["*", "https://a.example"]));
     check_refused(App::new().socket("/b", mixed), &["/b", "origins", "alone"]);
 }
@@ -74,8 +77,12 @@ fn options_are_inherited_and_can_be_listed() {
         .iter()
         .map(|r| (&*r.path, r.limits.message_bytes, r.limits.outbox_bytes, r.limits.heartbeat_ms.is_some()))
         .collect();
-    let expected =
-        [("/plain", 9, 7, true), ("/inner", 10, 7, false), ("/inner/own", 10, 8, false), ("/inner/deep/{id}", 10, 7, false)];
+    let expected = [
+        ("/plain", 9, 7, true),
+        ("/inner", 10, 7, false),
+        ("/inner/own", 10, 8, false),
+        ("/inner/deep/{id}", 10, 7, false),
+    ];
     assert_eq!(listed, expected);
     let json = serde_json::to_value(&built.routes()[0]).expect("a route can be written as JSON");
     assert_eq!((&json["path"], &json["limits"]["slow_client"]), (&json!("/plain"), &json!("error")));
@@ -113,7 +120,7 @@ async fn handlers_take_axums_extractors() {
         socket: Socket,
     ) -> anyhow::Result<()> {
         services.opened.fetch_add(1, SeqCst);
-        let name = user.map_or("stranger".to_owned(), |user| user.id().to_owned());
+        let name = user.map_or_else(|| "stranger".to_owned(), |user| user.id().to_owned());
         let shout = headers.contains_key("x-shout");
         for _ in 0..times {
             let text = format!("{greeting}, {name} in {room} at {seat}");
@@ -184,10 +191,15 @@ async fn the_checks_come_in_the_promised_order() {
     let good = || host.at("/").origin("https://a.example").protocols(["p"]);
     host.at("/").protocols(["p"]).expect_rejected(401).await;
     assert!(good().jwt(json!({"sub": "ada"})).expect_rejected(403).await.body.contains("scope"));
-    assert!(good().jwt(json!({"sub": "ada", "scopes": ["s"]})).expect_rejected(403).await.body.contains("role"));
+    assert!(
+        good().jwt(json!({"sub": "ada", "scopes": ["s"]})).expect_rejected(403).await.body.contains("role")
+    );
     good().jwt(json!({"sub": "ada", "scope": "x s", "roles": ["r"]})).connect().await;
     let rejected = |outcome| host.counter("websocket.upgrades.rejected.total", &[("outcome", outcome)]);
-    assert_eq!([rejected("origin"), rejected("protocol"), rejected("unauthorized"), rejected("forbidden")], [1, 1, 1, 2]);
+    assert_eq!(
+        [rejected("origin"), rejected("protocol"), rejected("unauthorized"), rejected("forbidden")],
+        [1, 1, 1, 2]
+    );
     host.close().await;
 }
 
@@ -219,7 +231,12 @@ async fn the_same_routes_run_inside_a_plain_axum_server() {
     stream.write_all(request).await.expect("axum reads");
     let mut all = Vec::new();
     while !all.ends_with(b"\x81\x02hi") {
-        all.push(tokio::time::timeout(Duration::from_secs(5), stream.read_u8()).await.expect("in time").expect("a byte"));
+        all.push(
+            tokio::time::timeout(Duration::from_secs(5), stream.read_u8())
+                .await
+                .expect("in time")
+                .expect("a byte"),
+        );
     }
     assert!(all.starts_with(b"HTTP/1.1 101"));
     let response = built.router();

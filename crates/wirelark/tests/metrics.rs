@@ -43,7 +43,8 @@ async fn every_counter_has_its_exact_value() {
     }
 
     let route = ("route", "/echo/{secret}");
-    let expected: &[(&str, &[(&str, &str)], u64)] = &[
+    type Labels<'a> = &'a [(&'a str, &'a str)];
+    let expected: &[(&str, Labels<'_>, u64)] = &[
         ("websocket.upgrades.total", &[route, ("outcome", "accepted")], 3),
         ("websocket.upgrades.rejected.total", &[("outcome", "not-found")], 1),
         ("websocket.upgrades.rejected.total", &[("outcome", "origin")], 1),

@@ -191,7 +191,10 @@ async fn senders_of_many_tasks_wait_for_room_in_turn() {
             let sender = socket.sender();
             tasks.push(tokio::spawn(async move {
                 for number in 0..50_u8 {
-                    sender.send(vec![task, number, 0, 0, 0, 0, 0, 0].repeat(500)).await.expect("the client reads in the end");
+                    sender
+                        .send([task, number, 0, 0, 0, 0, 0, 0].repeat(500))
+                        .await
+                        .expect("the client reads in the end");
                 }
             }));
         }

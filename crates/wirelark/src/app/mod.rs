@@ -187,7 +187,10 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         }
         let listed: Arc<[RouteInfo]> = listed.into();
 
-        #[cfg_attr(not(feature = "prometheus"), allow(unused_mut, reason = "only the metrics route is added late"))]
+        #[cfg_attr(
+            not(feature = "prometheus"),
+            allow(unused_mut, reason = "only the metrics route is added late")
+        )]
         let mut router = router;
         #[cfg(feature = "prometheus")]
         if let (Some(path), Some(scrape)) = (&self.metrics, scrape) {
@@ -416,7 +419,9 @@ pub enum BuildError {
         error: OptionError,
     },
     /// Two routes that would match the same paths.
-    #[error("route {0:?} is there twice: give one of them another path (parameters' names make no difference)")]
+    #[error(
+        "route {0:?} is there twice: give one of them another path (parameters' names make no difference)"
+    )]
     Duplicate(Box<str>),
     /// A path that does not begin with a slash.
     #[error("route {0:?} does not begin with a slash: write \"/{0}\"")]
@@ -425,7 +430,9 @@ pub enum BuildError {
     #[error("scope prefix {0:?} must begin with a slash and not end with one, such as \"/api\"")]
     Prefix(Box<str>),
     /// A route asks for scopes or roles and nothing tells who connects.
-    #[error("route {0:?} requires a scope or a role but has no authenticator: add `.auth(..)` to it, its scope or the app")]
+    #[error(
+        "route {0:?} requires a scope or a role but has no authenticator: add `.auth(..)` to it, its scope or the app"
+    )]
     Unauthenticated(Box<str>),
 }
 

@@ -77,6 +77,7 @@ impl Service<Request<Body>> for RouteService {
     }
 }
 
+#[allow(clippy::result_large_err, reason = "a refusal is a response, made once and sent at once")]
 impl Endpoint {
     /// The 101, or the refusal as the error.
     async fn upgrade(&self, request: Request<Body>) -> Result<Response, Response> {
@@ -89,7 +90,9 @@ impl Endpoint {
         }
         let Some(on_upgrade) = parts.extensions.remove::<hyper::upgrade::OnUpgrade>() else {
             let text = "this server cannot upgrade connections of this kind";
-            return Err(self.refuse(Rejection::Handshake, (StatusCode::NOT_IMPLEMENTED, text).into_response()));
+            return Err(
+                self.refuse(Rejection::Handshake, (StatusCode::NOT_IMPLEMENTED, text).into_response())
+            );
         };
         let reservation = self.hub.reserve().ok_or_else(|| self.overloaded())?;
         self.check_origin(&parts.headers)?;
@@ -156,19 +159,25 @@ impl Endpoint {
     }
 
     fn check_rate(&self, parts: &Parts) -> Result<(), Response> {
-        let (Some(rate), Some(ConnectInfo(address))) = (&self.rate, parts.extensions.get::<ConnectInfo<SocketAddr>>())
+        let (Some(rate), Some(ConnectInfo(address))) =
+            (&self.rate, parts.extensions.get::<ConnectInfo<SocketAddr>>())
         else {
             return Ok(());
         };
         let Err(until) = rate.check_key(&address.ip()) else { return Ok(()) };
         let wait = until.wait_time_from(governor::clock::DefaultClock::default().now());
         let seconds = wait.as_secs() + 1;
-        let answer = (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())], "too many upgrades");
+        let answer = (
+            StatusCode::TOO_MANY_REQUESTS,
+            [(header::RETRY_AFTER, seconds.to_string())],
+            "too many upgrades",
+        );
         Err(self.refuse(Rejection::Rate, answer.into_response()))
     }
 
     fn overloaded(&self) -> Response {
-        let answer = (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "no room for a connection now");
+        let answer =
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "no room for a connection now");
         self.refuse(Rejection::Overload, answer.into_response())
     }
 
@@ -213,7 +222,7 @@ fn origin_allowed(headers: &HeaderMap, origins: &Origins, required: bool) -> boo
     }
 }
 
-/// What can be said about a route while the app runs; see [`App::routes`](crate::App::routes).
+/// What can be said about a route while the app runs; see [`Built::routes`](crate::Built::routes).
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct RouteInfo {
@@ -305,7 +314,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, HeaderValue::from_static("app.example.com:8080"));
         for origin in sent {
-            headers.append(header::ORIGIN, HeaderValue::from_bytes(origin.as_bytes()).expect("a header value"));
+            headers
+                .append(header::ORIGIN, HeaderValue::from_bytes(origin.as_bytes()).expect("a header value"));
         }
         assert_eq!(origin_allowed(&headers, origins, required), allowed, "{origins:?} {sent:?}");
     }

@@ -137,7 +137,10 @@ impl Socket {
     ///
     /// # Errors
     /// A name must have 1 to 256 characters and no control characters.
-    pub fn join(&self, room: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>) -> Result<Room, InvalidRoom> {
+    pub fn join(
+        &self,
+        room: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>,
+    ) -> Result<Room, InvalidRoom> {
         self.sender.join(room)
     }
 
@@ -319,7 +322,10 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Socket::join`].
-    pub fn join(&self, room: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>) -> Result<Room, InvalidRoom> {
+    pub fn join(
+        &self,
+        room: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>,
+    ) -> Result<Room, InvalidRoom> {
         let room = self.hub.room(room)?;
         room.join(self.id());
         Ok(room)

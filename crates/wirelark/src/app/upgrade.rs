@@ -45,7 +45,9 @@ impl Pending {
         F: FnOnce(Socket) -> Fut + Send + 'static,
         Fut: Future<Output: IntoOutcome> + Send + 'static,
     {
-        self.switch(move |socket, route| Box::pin(Running { handler: handler(socket), route: Arc::clone(route) }))
+        self.switch(move |socket, route| {
+            Box::pin(Running { handler: handler(socket), route: Arc::clone(route) })
+        })
     }
 
     /// Lets the handler decide; it goes on running after it has accepted.
@@ -88,11 +90,13 @@ impl Pending {
                 hub.tasks().spawn(async move { drop(running.await) });
                 refused
             }
-            Ok(Ok(Decision::Accept(opened, slow_client))) => self.with_policy(slow_client).switch(move |socket, route| {
-                // A handler that stopped waiting has dropped its end: its socket closes with it.
-                let _ = opened.send(socket);
-                Box::pin(Running { handler: running, route: Arc::clone(route) })
-            }),
+            Ok(Ok(Decision::Accept(opened, slow_client))) => {
+                self.with_policy(slow_client).switch(move |socket, route| {
+                    // A handler that stopped waiting has dropped its end: its socket closes with it.
+                    let _ = opened.send(socket);
+                    Box::pin(Running { handler: running, route: Arc::clone(route) })
+                })
+            }
         }
     }
 
@@ -135,8 +139,10 @@ impl Pending {
         // A task of its own only until the stream is here: what it holds is gone before the connection waits.
         hub.tasks().clone().spawn(async move {
             match on_upgrade.await {
-                Ok(upgraded) => open(upgraded, context, hub, reservation, agreed, start),
-                Err(error) => tracing::debug!(route = &*context.pattern, %error, "the client left during its upgrade"),
+                Ok(upgraded) => open(upgraded, context, &hub, reservation, agreed, start),
+                Err(error) => {
+                    tracing::debug!(route = &*context.pattern, %error, "the client left during its upgrade")
+                }
             }
         });
         response
@@ -165,7 +171,7 @@ impl<F: Future<Output: IntoOutcome>> Future for Running<F> {
 fn open(
     upgraded: Upgraded,
     context: Arc<RouteContext>,
-    hub: Hub,
+    hub: &Hub,
     reservation: Reservation,
     agreed: Agreed,
     start: impl FnOnce(Socket, &Arc<RouteContext>) -> Handler,
@@ -174,7 +180,7 @@ fn open(
     let connection = Arc::new(Connection::new(reservation.take(), context, wires, agreed));
     connection.receive_early(&early);
     drop(early);
-    hub.register(Arc::clone(&connection));
+    hub.register(&connection);
     let handler = start(Socket::new(Arc::clone(&connection), hub.clone()), &connection.route);
     let forget = Box::new({
         let (hub, connection) = (hub.clone(), Arc::clone(&connection));
@@ -207,10 +213,11 @@ fn take_stream(upgraded: Upgraded) -> ((ReadWire, WriteWire), Vec<u8>) {
         Err(upgraded) => upgraded,
     };
     #[cfg(feature = "tls")]
-    let upgraded = match auto::upgrade::downcast::<TokioIo<tokio_rustls::server::TlsStream<TcpStream>>>(upgraded) {
-        Ok(parts) => return (wire::stream(parts.io.into_inner()), parts.read_buf.into()),
-        Err(upgraded) => upgraded,
-    };
+    let upgraded =
+        match auto::upgrade::downcast::<TokioIo<tokio_rustls::server::TlsStream<TcpStream>>>(upgraded) {
+            Ok(parts) => return (wire::stream(parts.io.into_inner()), parts.read_buf.into()),
+            Err(upgraded) => upgraded,
+        };
     (wire::stream(TokioIo::new(upgraded)), Vec::new())
 }
 

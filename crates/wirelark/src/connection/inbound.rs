@@ -93,7 +93,12 @@ pub(crate) struct Arrived {
 }
 
 impl Inbound {
-    pub(crate) fn new(wire: ReadWire, protocol: Protocol, control_frames: bool, now: Option<Instant>) -> Self {
+    pub(crate) fn new(
+        wire: ReadWire,
+        protocol: Protocol,
+        control_frames: bool,
+        now: Option<Instant>,
+    ) -> Self {
         Self {
             wire,
             protocol,
@@ -287,7 +292,7 @@ impl Inbound {
 impl Arrived {
     fn absorb(&mut self, later: Self) {
         self.traffic.absorb(&later.traffic);
-        self.ping = later.ping.or(self.ping.take());
+        self.ping = later.ping.or_else(|| self.ping.take());
         self.ended |= later.ended;
     }
 }

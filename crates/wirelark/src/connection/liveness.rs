@@ -27,7 +27,8 @@ impl Liveness {
 
     /// When the connection must be looked at again; `None` if never.
     pub(crate) fn next(&self, connection: &Connection) -> Option<Instant> {
-        let idle_due = connection.idle_since().zip(connection.route.limits.idle).map(|(since, limit)| since + limit);
+        let idle_due =
+            connection.idle_since().zip(connection.route.limits.idle).map(|(since, limit)| since + limit);
         [self.pong_due, self.next_ping, idle_due].into_iter().flatten().min()
     }
 

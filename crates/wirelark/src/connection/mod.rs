@@ -35,8 +35,8 @@ pub use self::id::ConnectionId;
 pub(crate) use self::inbound::End;
 use self::inbound::{Arrived, Inbound};
 pub(crate) use self::liveness::Liveness;
-use self::outbound::{Offer, Outbound};
 pub use self::outbound::{Closed, ClosedBy};
+use self::outbound::{Offer, Outbound};
 use self::outbox::Class;
 pub(crate) use self::outbox::ConflationKey;
 use crate::shared_frame::{self, SharedFrame};
@@ -124,7 +124,7 @@ impl Connection {
         let config = Config {
             role: Role::Server,
             message_bytes_max: limits.message_bytes,
-            compression: agreed.compression.clone(),
+            compression: agreed.compression,
         };
         let idle_from = limits.idle.map(|_| Instant::now());
         let inbound = Inbound::new(read, Protocol::new(config), limits.control_frames, idle_from);
@@ -297,7 +297,9 @@ impl Connection {
                 self.close(CloseFrame::new(CloseCode::TOO_BIG, "message too large to send"));
                 return Err(SendError::TooLarge);
             }
-            Unsent::Message(message @ (Message::Ping(_) | Message::Pong(_))) => return Ok(self.control(message)),
+            Unsent::Message(message @ (Message::Ping(_) | Message::Pong(_))) => {
+                return Ok(self.control(message));
+            }
             Unsent::Message(message) => {
                 let kind = message.kind();
                 (shared_frame::encode(message, self.compression.as_ref()), kind)

@@ -194,7 +194,7 @@ impl Outbound {
         }
         self.close_queued = true;
         self.outbox.push(Frame::close(frame.clone(), None), Class::Control);
-        let (code, reason) = frame.map_or((CloseCode::NO_STATUS, Text::default()), |f| (f.code, f.reason));
+        let CloseFrame { code, reason } = frame.unwrap_or_else(|| CloseCode::NO_STATUS.into());
         self.ended(Closed { code, reason, by: ClosedBy::Client });
     }
 

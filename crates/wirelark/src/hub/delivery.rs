@@ -148,12 +148,15 @@ impl Publish {
             (None, Some(frame)) => Arc::clone(frame),
             (None, None) => return Ok(()),
         };
-        let except: Option<Arc<[ConnectionId]>> = (!self.except.is_empty()).then(|| self.except.as_slice().into());
+        let except: Option<Arc<[ConnectionId]>> =
+            (!self.except.is_empty()).then(|| self.except.as_slice().into());
         let hub = &*self.hub.inner;
         let mut send = Mailing { hub, target: &self.target, except, frame, answers };
         let sent = match &self.target {
             Target::Room { name, .. } => hub.rooms.with_shards(name, |shards| send.to(shards)),
-            Target::Connection(id) if id.shard() < hub.shards.len() => send.to(&mut std::iter::once(id.shard())),
+            Target::Connection(id) if id.shard() < hub.shards.len() => {
+                send.to(&mut std::iter::once(id.shard()))
+            }
             Target::Connection(_) => Ok(()),
             Target::Routes(_) | Target::Everyone => send.to(&mut (0..hub.shards.len())),
         };

@@ -37,7 +37,8 @@ impl Directory {
         let slot = match slots.free.pop() {
             Some(slot) => slot,
             None => {
-                let slot = u32::try_from(slots.entries.len()).ok().filter(|slot| *slot < ConnectionId::SLOTS_MAX)?;
+                let slot =
+                    u32::try_from(slots.entries.len()).ok().filter(|slot| *slot < ConnectionId::SLOTS_MAX)?;
                 slots.entries.push(Entry::default());
                 slot
             }

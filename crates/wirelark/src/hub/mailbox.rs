@@ -22,14 +22,31 @@ const MAIL_OVERHEAD_BYTES: usize = 128;
 
 #[derive(Debug)]
 pub(crate) enum Mail {
-    Register { connection: Arc<Connection> },
-    Forget { connection: ConnectionId },
-    Join { room: RoomName, connection: ConnectionId },
-    Leave { room: RoomName, connection: ConnectionId },
+    Register {
+        connection: Arc<Connection>,
+    },
+    Forget {
+        connection: ConnectionId,
+    },
+    Join {
+        room: RoomName,
+        connection: ConnectionId,
+    },
+    Leave {
+        room: RoomName,
+        connection: ConnectionId,
+    },
     Deliver(Deliver),
-    Members { room: RoomName, reply: oneshot::Sender<Vec<ConnectionId>> },
+    Members {
+        room: RoomName,
+        reply: oneshot::Sender<Vec<ConnectionId>>,
+    },
     /// Closes one connection, or all.
-    Close { connection: Option<ConnectionId>, frame: CloseFrame, reply: Option<oneshot::Sender<usize>> },
+    Close {
+        connection: Option<ConnectionId>,
+        frame: CloseFrame,
+        reply: Option<oneshot::Sender<usize>>,
+    },
     /// Drops all connections.
     Abort,
 }

@@ -32,8 +32,8 @@ pub use self::delivery::{Busy, Delivered, Publish, Target};
 use self::directory::Directory;
 pub(crate) use self::directory::Reservation;
 use self::mailbox::{Mail, Mailbox};
-pub use self::room::{InvalidRoom, RoomName};
 use self::room::Rooms;
+pub use self::room::{InvalidRoom, RoomName};
 
 /// Sends to a room, to everyone, or to one connection, from anywhere: a handler, an HTTP handler, a plain
 /// task. Cheap to clone.
@@ -95,7 +95,10 @@ impl Hub {
     ///
     /// # Errors
     /// A name must have 1 to 256 characters and no control characters.
-    pub fn room(&self, name: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>) -> Result<Room, InvalidRoom> {
+    pub fn room(
+        &self,
+        name: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>,
+    ) -> Result<Room, InvalidRoom> {
         Ok(Room { hub: self.clone(), name: name.try_into().map_err(Into::into)? })
     }
 
@@ -151,11 +154,11 @@ impl Hub {
     }
 
     /// From here on the connection receives what is sent to it, and its timers run.
-    pub(crate) fn register(&self, connection: Arc<Connection>) {
+    pub(crate) fn register(&self, connection: &Arc<Connection>) {
         self.start();
         connection.route.counters.opened();
         let shard = connection.id.shard();
-        self.inner.shards[shard].mailbox.put(Mail::Register { connection: Arc::clone(&connection) });
+        self.inner.shards[shard].mailbox.put(Mail::Register { connection: Arc::clone(connection) });
         // An upgrade that was under way when the server began to stop.
         if let Some(frame) = self.inner.draining.get() {
             connection.close(frame.clone());
@@ -260,7 +263,10 @@ impl Hub {
 
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hub").field("connections", &self.connection_count()).field("rooms", &self.room_count()).finish()
+        f.debug_struct("Hub")
+            .field("connections", &self.connection_count())
+            .field("rooms", &self.room_count())
+            .finish()
     }
 }
 

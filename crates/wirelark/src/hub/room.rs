@@ -124,7 +124,11 @@ impl Rooms {
     }
 
     /// Runs `mail` for the shards that have members, all under the stripe's lock.
-    pub(crate) fn with_shards<R>(&self, room: &RoomName, mail: impl FnOnce(&mut dyn Iterator<Item = usize>) -> R) -> R {
+    pub(crate) fn with_shards<R>(
+        &self,
+        room: &RoomName,
+        mail: impl FnOnce(&mut dyn Iterator<Item = usize>) -> R,
+    ) -> R {
         let stripe = self.stripe(room).lock();
         let counts = stripe.get(room).map_or(&[][..], |members| &members.by_shard);
         mail(&mut counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(shard, _)| shard))

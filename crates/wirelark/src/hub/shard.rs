@@ -238,7 +238,7 @@ impl Shard {
 
     async fn run_timers(&mut self) {
         let now = Instant::now();
-        if !self.ring.next().is_some_and(|next| next <= now) {
+        if self.ring.next().is_none_or(|next| next > now) {
             return;
         }
         let mut due = Vec::new();

@@ -42,7 +42,11 @@ impl PipeEnd {
 }
 
 impl AsyncRead for PipeEnd {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let piece = this.next_piece().min(buffer.remaining());
         let mut bytes = vec![0; piece];

@@ -108,13 +108,18 @@ impl<'a> Connecting<'a> {
     /// If the host was given no [`jwt_secret`](Host::jwt_secret).
     #[cfg(feature = "jwt")]
     pub fn jwt(self, mut claims: serde_json::Value) -> Self {
-        let secret = self.host.jwt_secret.clone().expect("give the host the secret first: `Host::new(app).jwt_secret(b\"..\")`");
+        let secret = self
+            .host
+            .jwt_secret
+            .clone()
+            .expect("give the host the secret first: `Host::new(app).jwt_secret(b\"..\")`");
         if claims.get("exp").is_none() {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
             claims["exp"] = (now.map_or(0, |now| now.as_secs()) + 3_600).into();
         }
         let key = jsonwebtoken::EncodingKey::from_secret(&secret);
-        let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("claims can be signed");
+        let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key)
+            .expect("claims can be signed");
         self.bearer(&token)
     }
 
@@ -194,7 +199,9 @@ impl<'a> Connecting<'a> {
             };
             match outcome {
                 Ok(None) => {}
-                Ok(Some(connected)) => return Ok(Client::new(stream, connected, self.timeout, self.answer_pings)),
+                Ok(Some(connected)) => {
+                    return Ok(Client::new(stream, connected, self.timeout, self.answer_pings));
+                }
                 Err(HandshakeError::Refused(refused)) => {
                     let body = String::from_utf8_lossy(&refused.body).into_owned();
                     return Err(Rejected { status: refused.status, headers: refused.headers, body });
@@ -233,16 +240,18 @@ pub struct Client {
 }
 
 impl Client {
-    fn new(stream: Box<dyn ClientStream>, connected: Connected, timeout: Duration, answer_pings: bool) -> Self {
+    fn new(
+        stream: Box<dyn ClientStream>,
+        connected: Connected,
+        timeout: Duration,
+        answer_pings: bool,
+    ) -> Self {
         let (read, write_half) = tokio::io::split(stream);
         let (write, writes) = mpsc::channel(64);
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let (reading, may_read) = watch::channel(true);
-        let config = Config {
-            role: Role::Client,
-            message_bytes_max: usize::MAX,
-            compression: connected.compression.clone(),
-        };
+        let config =
+            Config { role: Role::Client, message_bytes_max: usize::MAX, compression: connected.compression };
         let reader = Reader {
             stream: read,
             protocol: Protocol::new(config),
@@ -371,7 +380,9 @@ impl Client {
             }
             events
         };
-        timeout(deadline, collect).await.unwrap_or_else(|_| panic!("fewer than {count} events within {deadline:?}"))
+        timeout(deadline, collect)
+            .await
+            .unwrap_or_else(|_| panic!("fewer than {count} events within {deadline:?}"))
     }
 
     /// A text message.
@@ -562,7 +573,10 @@ impl Reader {
     }
 }
 
-async fn write_all(mut stream: WriteHalf<Box<dyn ClientStream>>, mut writes: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
+async fn write_all(
+    mut stream: WriteHalf<Box<dyn ClientStream>>,
+    mut writes: mpsc::Receiver<Vec<u8>>,
+) -> io::Result<()> {
     while let Some(bytes) = writes.recv().await {
         stream.write_all(&bytes).await?;
         stream.flush().await?;

@@ -62,10 +62,22 @@ pub struct Host {
 
 /// How clients reach the app.
 enum Way {
-    Memory { stopping: CancellationToken, requests: TaskTracker },
-    Tcp { address: SocketAddr, stop: CancellationToken, serving: JoinHandle<()> },
+    Memory {
+        stopping: CancellationToken,
+        requests: TaskTracker,
+    },
+    Tcp {
+        address: SocketAddr,
+        stop: CancellationToken,
+        serving: JoinHandle<()>,
+    },
     #[cfg(feature = "tls")]
-    Tls { address: SocketAddr, stop: CancellationToken, serving: JoinHandle<()>, connector: tokio_rustls::TlsConnector },
+    Tls {
+        address: SocketAddr,
+        stop: CancellationToken,
+        serving: JoinHandle<()>,
+        connector: tokio_rustls::TlsConnector,
+    },
 }
 
 impl Host {
@@ -225,12 +237,18 @@ impl Host {
 
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host").field("app", &self.built).field("address", &self.address()).finish_non_exhaustive()
+        f.debug_struct("Host")
+            .field("app", &self.built)
+            .field("address", &self.address())
+            .finish_non_exhaustive()
     }
 }
 
 async fn tcp(address: SocketAddr, user: Option<User>) -> std::io::Result<TcpStream> {
-    assert!(user.is_none(), "`user` is for hosts in memory: over a network a client must sign in, so send a token");
+    assert!(
+        user.is_none(),
+        "`user` is for hosts in memory: over a network a client must sign in, so send a token"
+    );
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)

@@ -142,9 +142,9 @@ impl Authenticator for Jwt {
     }
 
     fn is_credential(&self, protocol: &str) -> bool {
-        self.sources
-            .iter()
-            .any(|source| matches!(source, TokenSource::Subprotocol(prefix) if protocol.starts_with(&**prefix)))
+        self.sources.iter().any(
+            |source| matches!(source, TokenSource::Subprotocol(prefix) if protocol.starts_with(&**prefix)),
+        )
     }
 }
 
@@ -182,11 +182,15 @@ mod tests {
     use super::*;
 
     fn token(claims: &Value) -> String {
-        encode(&Header::default(), claims, &EncodingKey::from_secret(b"secret")).expect("claims can be signed")
+        encode(&Header::default(), claims, &EncodingKey::from_secret(b"secret"))
+            .expect("claims can be signed")
     }
 
     fn now() -> u64 {
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is after 1970").as_secs()
+        std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .expect("it is after 1970")
+            .as_secs()
     }
 
     fn check_refused(jwt: &Jwt, claims: &Value, expected: &str) {
@@ -196,7 +200,8 @@ mod tests {
 
     #[test]
     fn a_good_token_makes_a_user() {
-        let claims = json!({"sub": "ada", "exp": now() + 60, "scope": "realtime read", "roles": ["admin"], "team": 7});
+        let claims =
+            json!({"sub": "ada", "exp": now() + 60, "scope": "realtime read", "roles": ["admin"], "team": 7});
         let user = Jwt::hs256(b"secret").verify(&token(&claims)).expect("the token holds");
         assert_eq!(user.id(), "ada");
         assert!(user.has_scope("realtime") && user.has_scope("read") && !user.has_scope("write"));

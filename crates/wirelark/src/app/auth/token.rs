@@ -26,7 +26,9 @@ impl TokenSource {
             Self::Bearer => bearer(&parts.headers),
             Self::Cookie(name) => cookie(&parts.headers, name),
             Self::Query(name) => query(parts.uri.query()?, name),
-            Self::Subprotocol(prefix) => subprotocols(&parts.headers).find_map(|offer| offer.strip_prefix(&**prefix)),
+            Self::Subprotocol(prefix) => {
+                subprotocols(&parts.headers).find_map(|offer| offer.strip_prefix(&**prefix))
+            }
         }
         .filter(|token| !token.is_empty())
     }
@@ -46,7 +48,10 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 /// A token in a query is taken as it stands: base64url and JWT need no escaping.
 fn query<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query.split('&').filter_map(|pair| pair.split_once('=')).find_map(|(key, value)| (key == name).then_some(value))
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find_map(|(key, value)| (key == name).then_some(value))
 }
 
 fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
@@ -60,7 +65,7 @@ mod tests {
 
     use super::*;
 
-    fn check(source: TokenSource, uri: &str, headers: &[(&str, &str)], expected: Option<&str>) {
+    fn check(source: &TokenSource, uri: &str, headers: &[(&str, &str)], expected: Option<&str>) {
         let mut request = Request::builder().uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -71,19 +76,19 @@ mod tests {
 
     #[test]
     fn tokens_are_found_where_they_may_be() {
-        check(TokenSource::Bearer, "/", &[("authorization", "Bearer abc")], Some("abc"));
-        check(TokenSource::Bearer, "/", &[("authorization", "bearer  abc ")], Some("abc"));
-        check(TokenSource::Bearer, "/", &[("authorization", "Basic abc")], None);
-        check(TokenSource::Bearer, "/", &[("authorization", "Bearer ")], None);
+        check(&TokenSource::Bearer, "/", &[("authorization", "Bearer abc")], Some("abc"));
+        check(&TokenSource::Bearer, "/", &[("authorization", "bearer  abc ")], Some("abc"));
+        check(&TokenSource::Bearer, "/", &[("authorization", "Basic abc")], None);
+        check(&TokenSource::Bearer, "/", &[("authorization", "Bearer ")], None);
         let cookie = || TokenSource::Cookie("token".into());
-        check(cookie(), "/", &[("cookie", "a=1; token=abc; b=2")], Some("abc"));
-        check(cookie(), "/", &[("cookie", "token=\"abc\"")], Some("abc"));
-        check(cookie(), "/", &[("cookie", "xtoken=abc")], None);
+        check(&cookie(), "/", &[("cookie", "a=1; token=abc; b=2")], Some("abc"));
+        check(&cookie(), "/", &[("cookie", "token=\"abc\"")], Some("abc"));
+        check(&cookie(), "/", &[("cookie", "xtoken=abc")], None);
         let query = || TokenSource::Query("token".into());
-        check(query(), "/?a=1&token=abc", &[], Some("abc"));
-        check(query(), "/?xtoken=abc&token=", &[], None);
+        check(&query(), "/?a=1&token=abc", &[], Some("abc"));
+        check(&query(), "/?xtoken=abc&token=", &[], None);
         let subprotocol = || TokenSource::Subprotocol("bearer.".into());
-        check(subprotocol(), "/", &[("sec-websocket-protocol", "echo, bearer.abc")], Some("abc"));
-        check(subprotocol(), "/", &[("sec-websocket-protocol", "echo")], None);
+        check(&subprotocol(), "/", &[("sec-websocket-protocol", "echo, bearer.abc")], Some("abc"));
+        check(&subprotocol(), "/", &[("sec-websocket-protocol", "echo")], None);
     }
 }
