@@ -182,10 +182,10 @@ fn open(
     drop(early);
     hub.register(&connection);
     let handler = start(Socket::new(Arc::clone(&connection), hub.clone()), &connection.route);
-    let forget = Box::new({
-        let (hub, connection) = (hub.clone(), Arc::clone(&connection));
-        move || hub.forget(&connection)
-    });
+    let forget = {
+        let hub = hub.clone();
+        move |connection: &Connection| hub.forget(connection)
+    };
     hub.tasks().spawn(Driver::new(connection, handler, forget));
 }
 

@@ -29,7 +29,7 @@ pub(crate) type Handler = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 /// The handler may outlive the connection: it sees the end through `recv` and its token and finishes what
 /// it was doing. `closed` runs when the connection has ended and either the handler has returned or the
 /// close timeout has passed; the hub forgets the connection there.
-pub(crate) struct Driver {
+pub(crate) struct Driver<F: FnOnce(&Connection)> {
     connection: Arc<Connection>,
     handler: Option<Handler>,
     /// Limits the close handshake, and after it how long a handler may keep its place in the hub. Made
@@ -38,15 +38,11 @@ pub(crate) struct Driver {
     /// Ends a handler that outlives its place in the hub, which could no longer be told to.
     stopped: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     disconnected: bool,
-    closed: Option<Box<dyn FnOnce() + Send>>,
+    closed: Option<F>,
 }
 
-impl Driver {
-    pub(crate) fn new(
-        connection: Arc<Connection>,
-        handler: Handler,
-        closed: Box<dyn FnOnce() + Send>,
-    ) -> Self {
+impl<F: FnOnce(&Connection)> Driver<F> {
+    pub(crate) fn new(connection: Arc<Connection>, handler: Handler, closed: F) -> Self {
         Self {
             connection,
             handler: Some(handler),
@@ -104,12 +100,12 @@ impl Driver {
 
     fn forget(&mut self) {
         if let Some(closed) = self.closed.take() {
-            closed();
+            closed(&self.connection);
         }
     }
 }
 
-impl Future for Driver {
+impl<F: FnOnce(&Connection) + Unpin> Future for Driver<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -150,7 +146,7 @@ impl Future for Driver {
     }
 }
 
-impl Drop for Driver {
+impl<F: FnOnce(&Connection)> Drop for Driver<F> {
     /// A driver is dropped unfinished when a shutdown's deadline has passed.
     fn drop(&mut self) {
         if !self.disconnected {

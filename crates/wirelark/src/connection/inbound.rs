@@ -5,15 +5,16 @@
 //! connection that waits owns no buffer.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::task::{Context, Poll, Waker, ready};
+use std::thread::LocalKey;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 use wirelark_proto::{CloseFrame, Event, Kind, Message, Payload, Protocol, ProtocolError, Text};
 
+use super::lazy_queue::{Item, LazyQueue, Spares};
 use crate::net::wire::ReadWire;
 use crate::observe::Traffic;
 
@@ -32,6 +33,13 @@ thread_local! {
         bytes: vec![0; SCRATCH_BYTES].into_boxed_slice(),
         found: Vec::new(),
     });
+    static SPARE_QUEUES: Spares<Message> = const { RefCell::new(Vec::new()) };
+}
+
+impl Item for Message {
+    fn spares() -> &'static LocalKey<Spares<Self>> {
+        &SPARE_QUEUES
+    }
 }
 
 /// The read buffer of a thread, and what was found in it.
@@ -51,7 +59,7 @@ pub(crate) struct Inbound {
     wire: ReadWire,
     protocol: Protocol,
     /// Messages decoded and not yet taken by the handler.
-    waiting: VecDeque<Message>,
+    waiting: LazyQueue<Message>,
     waiting_bytes: usize,
     /// A receiver in another task than the connection's own, waiting for a message.
     pub(crate) receiver: Option<Waker>,
@@ -63,8 +71,8 @@ pub(crate) struct Inbound {
     control_frames: bool,
     /// Bytes arrived since this was last cleared.
     heard: bool,
-    /// When a message last arrived; kept only where an idle limit needs it.
-    last_message: Option<Instant>,
+    /// When a message last arrived; kept only where an idle limit needs it, and boxed for all who have none.
+    last_message: Option<Box<Instant>>,
     /// Boxed: it is there for the last moments of a connection only.
     end: Option<Box<End>>,
 }
@@ -102,14 +110,14 @@ impl Inbound {
         Self {
             wire,
             protocol,
-            waiting: VecDeque::new(),
+            waiting: LazyQueue::default(),
             waiting_bytes: 0,
             receiver: None,
             attended: false,
             unread: false,
             control_frames,
             heard: false,
-            last_message: now,
+            last_message: now.map(Box::new),
             end: None,
         }
     }
@@ -118,9 +126,6 @@ impl Inbound {
     pub(crate) fn take(&mut self) -> Option<Message> {
         let message = self.waiting.pop_front()?;
         self.waiting_bytes -= message.len() + MESSAGE_OVERHEAD_BYTES;
-        if self.waiting.is_empty() {
-            self.waiting = VecDeque::new();
-        }
         Some(message)
     }
 
@@ -148,7 +153,7 @@ impl Inbound {
     }
 
     pub(crate) fn last_message(&self) -> Option<Instant> {
-        self.last_message
+        self.last_message.as_deref().copied()
     }
 
     /// This side is closing: the handler gets no more messages. Reading goes on, for the peer's close.
@@ -161,7 +166,7 @@ impl Inbound {
     /// Nobody will take messages any more.
     pub(crate) fn abandon(&mut self) {
         self.unread = true;
-        self.waiting = VecDeque::new();
+        self.waiting.clear();
         self.waiting_bytes = 0;
     }
 
@@ -283,8 +288,8 @@ impl Inbound {
                 Kind::Pong => Message::Pong(payload),
             });
         }
-        if data && self.last_message.is_some() {
-            self.last_message = Some(Instant::now());
+        if let (true, Some(last)) = (data, &mut self.last_message) {
+            **last = Instant::now();
         }
     }
 }

@@ -10,6 +10,7 @@
 mod driver;
 mod id;
 mod inbound;
+mod lazy_queue;
 mod liveness;
 mod outbound;
 mod outbox;

@@ -65,7 +65,8 @@ pub(crate) struct Outbound {
     /// Queued frames wait for a flush that somebody has promised.
     pub(crate) dirty: bool,
     pub(crate) owner: Option<Waker>,
-    waiting_senders: Vec<Waker>,
+    /// Senders that wait for room; boxed, as a connection seldom has any.
+    waiting_senders: Option<Box<Vec<Waker>>>,
     /// Bytes of this connection in the node's budget.
     charged: usize,
     dropped: u64,
@@ -89,7 +90,7 @@ impl Outbound {
             in_turn: false,
             dirty: false,
             owner: None,
-            waiting_senders: Vec::new(),
+            waiting_senders: None,
             charged: 0,
             dropped: 0,
             close_queued: false,
@@ -353,14 +354,15 @@ impl Outbound {
         if !self.stalled {
             self.wake_owner();
         }
-        if !self.waiting_senders.iter().any(|waiting| waiting.will_wake(waker)) {
-            self.waiting_senders.push(waker.clone());
+        let waiting = self.waiting_senders.get_or_insert_default();
+        if !waiting.iter().any(|waiting| waiting.will_wake(waker)) {
+            waiting.push(waker.clone());
         }
     }
 
     fn wake_senders(&mut self) {
-        for sender in std::mem::take(&mut self.waiting_senders) {
-            sender.wake();
+        if let Some(waiting) = self.waiting_senders.take() {
+            waiting.into_iter().for_each(Waker::wake);
         }
     }
 

@@ -8,8 +8,11 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::num::NonZeroU64;
 use std::task::{Poll, ready};
+use std::thread::LocalKey;
 
 use wirelark_proto::{Frame, Kind};
+
+use super::lazy_queue::{Item, LazyQueue, Spares};
 
 /// Up to this many bytes are copied together for one plain write; more go out as a vector of slices.
 const GATHER_BYTES: usize = 16 * 1024;
@@ -20,13 +23,8 @@ const FRAMES_PER_WRITE: usize = 64;
 thread_local! {
     /// Where small frames are put together. One per thread, so that no connection keeps one.
     static GATHER: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(GATHER_BYTES));
-    /// Queue buffers of connections that have nothing to send at the moment.
-    static SPARE_QUEUES: RefCell<Vec<VecDeque<Queued>>> = const { RefCell::new(Vec::new()) };
+    static SPARE_QUEUES: Spares<Queued> = const { RefCell::new(Vec::new()) };
 }
-
-/// Spare queue buffers kept per thread, and the largest one worth keeping (in frames).
-const SPARE_QUEUES_MAX: usize = 64;
-const SPARE_FRAMES_MAX: usize = 256;
 
 /// How far back a waiting pong is looked for. A flood of pings has its last pong right here; a longer search
 /// would let mixed traffic make every ping cost a walk through the whole queue.
@@ -39,6 +37,12 @@ pub(crate) type ConflationKey = NonZeroU64;
 struct Queued {
     frame: Frame,
     class: Class,
+}
+
+impl Item for Queued {
+    fn spares() -> &'static LocalKey<Spares<Self>> {
+        &SPARE_QUEUES
+    }
 }
 
 /// What a queued frame is, as far as dropping it is concerned.
@@ -64,7 +68,7 @@ impl From<Kind> for Class {
 
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    queue: VecDeque<Queued>,
+    queue: LazyQueue<Queued>,
     /// Bytes not yet written, frame heads included.
     bytes: usize,
     /// Bytes of the front frame that are written.
@@ -82,9 +86,6 @@ struct Conflation {
 
 impl Outbox {
     pub(crate) fn push(&mut self, frame: Frame, class: Class) {
-        if self.queue.capacity() == 0 {
-            self.queue = SPARE_QUEUES.with_borrow_mut(|spare| spare.pop()).unwrap_or_default();
-        }
         if class == Class::Pong && self.replace_pong(&frame) {
             return;
         }
@@ -105,7 +106,7 @@ impl Outbox {
         if index == 0 && self.front_written > 0 {
             return Err(frame);
         }
-        let waiting = &mut self.queue[index];
+        let Some(waiting) = self.queue.get_mut(index) else { return Err(frame) };
         self.bytes = self.bytes - waiting.frame.len() + frame.len();
         waiting.frame = frame;
         Ok(())
@@ -165,7 +166,7 @@ impl Outbox {
         if self.bytes <= GATHER_BYTES {
             return GATHER.with_borrow_mut(|gather| {
                 gather.clear();
-                for queued in &self.queue {
+                for queued in self.queue.iter() {
                     gather.extend_from_slice(queued.frame.head.as_slice());
                     gather.extend_from_slice(&queued.frame.payload);
                 }
@@ -218,24 +219,17 @@ impl Outbox {
         }
     }
 
-    /// Hands the queue's buffer back: an outbox at rest owns nothing.
+    /// An outbox at rest owns nothing.
     fn rest(&mut self) {
         self.front_written = 0;
         self.conflation = None;
-        let queue = std::mem::take(&mut self.queue);
-        if (1..=SPARE_FRAMES_MAX).contains(&queue.capacity()) {
-            SPARE_QUEUES.with_borrow_mut(|spare| {
-                if spare.len() < SPARE_QUEUES_MAX {
-                    spare.push(queue);
-                }
-            });
-        }
     }
 
     fn replace_pong(&mut self, frame: &Frame) -> bool {
         let first = usize::from(self.front_written > 0);
-        let mut newest = self.queue.iter_mut().skip(first).rev().take(PONG_SEARCH_FRAMES);
-        let Some(waiting) = newest.find(|queued| queued.class == Class::Pong) else { return false };
+        let mut newest = (first..self.queue.len()).rev().take(PONG_SEARCH_FRAMES);
+        let Some(at) = newest.find(|index| self.queue[*index].class == Class::Pong) else { return false };
+        let Some(waiting) = self.queue.get_mut(at) else { return false };
         self.bytes = self.bytes - waiting.frame.len() + frame.len();
         waiting.frame = frame.clone();
         true

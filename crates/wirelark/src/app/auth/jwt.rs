@@ -125,8 +125,8 @@ impl Jwt {
             .claims;
         let mut scopes = claims.scopes;
         scopes.extend(claims.scope.iter().flat_map(|scope| scope.split_ascii_whitespace()).map(Into::into));
-        let payload = payload_text(token);
-        User::with_claims(claims.sub, scopes, claims.roles, payload)
+        let payload = payload_text(token).unwrap_or_default();
+        User::with_claims(&claims.sub, &scopes, &claims.roles, &payload)
             .map_err(|_| AuthError::Invalid("its subject is no user id"))
     }
 }
@@ -155,11 +155,11 @@ impl fmt::Debug for Jwt {
 }
 
 /// The claims of a verified token, as the JSON text the issuer wrote.
-fn payload_text(token: &str) -> Option<Box<str>> {
+fn payload_text(token: &str) -> Option<String> {
     use base64::Engine as _;
     let payload = token.split('.').nth(1)?;
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).ok()?;
-    Some(String::from_utf8(bytes).ok()?.into())
+    String::from_utf8(bytes).ok()
 }
 
 fn problem(kind: &ErrorKind) -> &'static str {
