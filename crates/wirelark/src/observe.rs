@@ -205,6 +205,11 @@ impl Traffic {
         self.bytes[kind as usize] += bytes as u64;
     }
 
+    pub(crate) fn add_many(&mut self, kind: Kind, messages: u32, bytes: u64) {
+        self.messages[kind as usize] += messages;
+        self.bytes[kind as usize] += bytes;
+    }
+
     pub(crate) fn absorb(&mut self, other: &Self) {
         for kind in 0..4 {
             self.messages[kind] += other.messages[kind];

@@ -412,25 +412,40 @@ impl Connection {
 
     // For shards.
 
-    /// Queues a shared frame; says whether the caller must flush the connection afterwards.
-    pub(crate) fn deliver(&self, frame: &SharedFrame, key: Option<ConflationKey>) -> (Delivery, bool) {
-        let encoded = frame.encoded(self.compression.as_ref());
+    /// Queues shared frames; says of each what became of it, through `delivered`, and whether the caller
+    /// must [`flush`](Self::flush) the connection afterwards. With `flush` it is written right here.
+    pub(crate) fn deliver<'a>(
+        &self,
+        frames: impl Iterator<Item = (&'a SharedFrame, Option<ConflationKey>)>,
+        flush: bool,
+        mut delivered: impl FnMut(usize, Delivery),
+    ) -> bool {
         let mut outbound = self.outbound.lock();
-        let delivery = match outbound.offer(encoded, frame.kind(), key, &self.route) {
-            Offer::Queued => Delivery::Queued,
-            Offer::Dropped => Delivery::Dropped,
-            Offer::Closed => Delivery::Closed,
-            Offer::Full(_) => {
-                // A fan-out neither waits for one member nor fails for it: the member is cut, and told.
-                self.route.counters.pressed(Pressure::Close, 1);
-                outbound.close(CloseFrame::new(CloseCode::TRY_AGAIN, "send queue full"), ClosedBy::Server);
-                outbound.wake_owner();
-                Delivery::Closed
-            }
-        };
-        let must_flush = !outbound.dirty && outbound.may_flush() && outbound.needs_flush();
-        outbound.dirty |= must_flush;
-        (delivery, must_flush)
+        for (index, (frame, key)) in frames.enumerate() {
+            let encoded = frame.encoded(self.compression.as_ref());
+            let delivery = match outbound.offer(encoded, frame.kind(), key, &self.route) {
+                Offer::Queued => Delivery::Queued,
+                Offer::Dropped => Delivery::Dropped,
+                Offer::Closed => Delivery::Closed,
+                Offer::Full(_) => {
+                    // A fan-out neither waits for one member nor fails for it: the member is cut, and told.
+                    self.route.counters.pressed(Pressure::Close, 1);
+                    outbound.close(CloseFrame::new(CloseCode::TRY_AGAIN, "send queue full"), ClosedBy::Server);
+                    outbound.wake_owner();
+                    Delivery::Closed
+                }
+            };
+            delivered(index, delivery);
+        }
+        if !outbound.may_flush() || !outbound.needs_flush() {
+            return false;
+        }
+        if flush {
+            outbound.dirty = false;
+            outbound.try_flush(&self.route);
+            return false;
+        }
+        !std::mem::replace(&mut outbound.dirty, true)
     }
 
     /// Writes what a fan-out queued.

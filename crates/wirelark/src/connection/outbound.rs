@@ -54,6 +54,35 @@ pub(crate) enum Offer {
     Closed,
 }
 
+/// Text and binary messages since the route's counters were last told.
+#[derive(Debug, Default)]
+struct Uncounted {
+    messages: [u16; 2],
+    bytes: [u32; 2],
+}
+
+impl Uncounted {
+    fn add(&mut self, kind: Kind, bytes: usize, route: &RouteContext) {
+        let index = usize::from(kind == Kind::Binary);
+        let room = u32::MAX - self.bytes[index];
+        if self.messages[index] == u16::MAX || bytes > room as usize {
+            self.report(route);
+        }
+        self.messages[index] += 1;
+        self.bytes[index] += bytes as u32;
+    }
+
+    fn report(&mut self, route: &RouteContext) {
+        if self.messages != [0, 0] {
+            let Self { messages: [texts, binaries], bytes: [text_bytes, binary_bytes] } = std::mem::take(self);
+            let mut traffic = Traffic::default();
+            traffic.add_many(Kind::Text, texts.into(), text_bytes.into());
+            traffic.add_many(Kind::Binary, binaries.into(), binary_bytes.into());
+            route.counters.sent(&traffic);
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Outbound {
     wire: WriteWire,
@@ -70,6 +99,8 @@ pub(crate) struct Outbound {
     /// Bytes of this connection in the node's budget.
     charged: usize,
     dropped: u64,
+    /// Messages queued and not yet counted: a burst is counted at once, not message by message.
+    uncounted: Uncounted,
 
     // Close handshake (RFC 6455 section 7).
     /// Our close frame is queued or sent.
@@ -93,6 +124,7 @@ impl Outbound {
             waiting_senders: None,
             charged: 0,
             dropped: 0,
+            uncounted: Uncounted::default(),
             close_queued: false,
             peer_done: false,
             shut: false,
@@ -148,7 +180,7 @@ impl Outbound {
             }
         }
         self.outbox.push(frame, if key.is_some() { Class::Data(key) } else { kind.into() });
-        route.counters.sent(&Traffic::one(kind, payload_bytes));
+        self.uncounted.add(kind, payload_bytes, route);
         if self.outbox.bytes() >= CORK_BYTES {
             self.try_flush(route);
         }
@@ -228,6 +260,7 @@ impl Outbound {
 
     /// Writes what the kernel takes, without waiting.
     pub(crate) fn try_flush(&mut self, route: &RouteContext) {
+        self.uncounted.report(route);
         if self.stalled || self.outbox.is_empty() {
             return;
         }
@@ -255,6 +288,7 @@ impl Outbound {
     /// The own task's flush. `Ready` when the connection is over and the wire given up.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>, route: &RouteContext) -> Poll<()> {
         self.dirty = false;
+        self.uncounted.report(route);
         if !self.outbox.is_empty() {
             let before = self.outbox.bytes();
             let Self { outbox, wire, .. } = self;

@@ -10,7 +10,7 @@ use wirelark_proto::Message;
 
 use super::mailbox::{Deliver, Mail};
 use super::{Hub, RoomName};
-use crate::connection::{ConflationKey, ConnectionId};
+use crate::connection::{ConflationKey, ConnectionId, Delivery};
 use crate::shared_frame::SharedFrame;
 
 /// Who a message is for.
@@ -47,6 +47,14 @@ pub struct Delivered {
 }
 
 impl Delivered {
+    pub(crate) fn count(&mut self, delivery: Delivery) {
+        match delivery {
+            Delivery::Queued => self.queued += 1,
+            Delivery::Dropped => self.dropped += 1,
+            Delivery::Closed => self.closed += 1,
+        }
+    }
+
     pub(crate) fn absorb(&mut self, other: Self) {
         self.queued += other.queued;
         self.dropped += other.dropped;

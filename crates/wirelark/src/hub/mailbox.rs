@@ -10,7 +10,7 @@ use wirelark_proto::CloseFrame;
 
 use super::RoomName;
 use super::delivery::{Delivered, Target};
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::{ConflationKey, Connection, ConnectionId};
 use crate::shared_frame::SharedFrame;
 
 /// Bytes of messages that may wait for a shard. Their senders wait beyond it; joins, leaves and closes do
@@ -61,6 +61,17 @@ pub(crate) struct Deliver {
 }
 
 impl Deliver {
+    pub(crate) fn key(&self) -> Option<ConflationKey> {
+        match self.target {
+            Target::Room { key, .. } => key,
+            Target::Connection(_) | Target::Routes(_) | Target::Everyone => None,
+        }
+    }
+
+    pub(crate) fn leaves_out(&self, connection: ConnectionId) -> bool {
+        self.except.as_ref().is_some_and(|except| except.contains(&connection))
+    }
+
     fn bytes(&self) -> usize {
         self.frame.len() + MAIL_OVERHEAD_BYTES
     }

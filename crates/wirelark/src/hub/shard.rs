@@ -16,7 +16,7 @@ use super::mailbox::{Deliver, Mail};
 use super::ring::Ring;
 use super::{RoomName, ShardHandle};
 use crate::budget::Budget;
-use crate::connection::{ConflationKey, Connection, ConnectionId, Delivery, Liveness};
+use crate::connection::{Connection, ConnectionId, Liveness};
 use crate::observe::Observer;
 
 /// Connections served before the task yields to others.
@@ -43,6 +43,10 @@ pub(super) async fn run(handle: Arc<ShardHandle>, budget: Arc<Budget>, observer:
     loop {
         shard.wait(&mail, tick_due).await;
         shard.handle.mailbox.take(&mut mail);
+        // What goes to one room at once is written to each member at once.
+        if let Some(burst) = burst_for_one_room(&mut mail) {
+            shard.deliver_burst(burst).await;
+        }
         while let Some(piece) = mail.pop_front() {
             shard.open(piece).await;
         }
@@ -56,6 +60,27 @@ pub(super) async fn run(handle: Arc<ShardHandle>, budget: Arc<Budget>, observer:
             }
         }
     }
+}
+
+/// The messages at the front of the mail that go to one room and to all of its members, if nothing else
+/// follows: mixed mail is queued first and written once for everything.
+fn burst_for_one_room(mail: &mut VecDeque<Mail>) -> Option<Vec<Deliver>> {
+    let room = match mail.front()? {
+        Mail::Deliver(Deliver { target: Target::Room { name, .. }, .. }) => name.clone(),
+        _ => return None,
+    };
+    let same = |piece: &Mail| match piece {
+        Mail::Deliver(Deliver { target: Target::Room { name, .. }, except: None, .. }) => *name == room,
+        _ => false,
+    };
+    if !mail.iter().all(same) {
+        return None;
+    }
+    let burst = mail.drain(..).filter_map(|piece| match piece {
+        Mail::Deliver(deliver) => Some(deliver),
+        _ => None,
+    });
+    Some(burst.collect())
 }
 
 struct Shard {
@@ -150,23 +175,20 @@ impl Shard {
         let mut delivered = Delivered::default();
         match &deliver.target {
             Target::Connection(id) => match self.slot(*id) {
-                Some(_) => self.deliver_to(id.slot() as u32, &deliver, None, &mut delivered),
+                Some(_) => self.deliver_to(id.slot() as u32, &deliver, &mut delivered),
                 None => delivered.offline += 1,
             },
-            Target::Room { name, key } => {
-                // Nobody else touches the list, and nothing below joins or leaves: it is lent out whole.
-                let members = self.rooms.get_mut(name).map(std::mem::take).unwrap_or_default();
+            Target::Room { name, .. } => {
+                let members = self.lend_members(name);
                 for batch in members.chunks(BATCH) {
                     for slot in batch {
-                        self.deliver_to(*slot, &deliver, *key, &mut delivered);
+                        self.deliver_to(*slot, &deliver, &mut delivered);
                     }
                     if batch.len() == BATCH {
                         yield_now().await;
                     }
                 }
-                if let Some(lent) = self.rooms.get_mut(name) {
-                    *lent = members;
-                }
+                self.return_members(name, members);
             }
             Target::Routes(prefix) => {
                 for slot in 0..self.slots.len() as u32 {
@@ -174,13 +196,13 @@ impl Shard {
                         .as_ref()
                         .is_some_and(|slot| slot.connection.route.pattern.starts_with(&**prefix));
                     if matches {
-                        self.deliver_to(slot, &deliver, None, &mut delivered);
+                        self.deliver_to(slot, &deliver, &mut delivered);
                     }
                 }
             }
             Target::Everyone => {
                 for slot in 0..self.slots.len() as u32 {
-                    self.deliver_to(slot, &deliver, None, &mut delivered);
+                    self.deliver_to(slot, &deliver, &mut delivered);
                 }
             }
         }
@@ -189,25 +211,49 @@ impl Shard {
         }
     }
 
-    fn deliver_to(
-        &mut self,
-        index: u32,
-        deliver: &Deliver,
-        key: Option<ConflationKey>,
-        delivered: &mut Delivered,
-    ) {
+    fn deliver_to(&mut self, index: u32, deliver: &Deliver, delivered: &mut Delivered) {
         let Some(slot) = &self.slots[index as usize] else { return };
-        if deliver.except.as_ref().is_some_and(|except| except.contains(&slot.connection.id)) {
+        if deliver.leaves_out(slot.connection.id) {
             return;
         }
-        let (delivery, must_flush) = slot.connection.deliver(&deliver.frame, key);
-        match delivery {
-            Delivery::Queued => delivered.queued += 1,
-            Delivery::Dropped => delivered.dropped += 1,
-            Delivery::Closed => delivered.closed += 1,
-        }
-        if must_flush {
+        let frames = std::iter::once((&*deliver.frame, deliver.key()));
+        if slot.connection.deliver(frames, false, |_, delivery| delivered.count(delivery)) {
             self.dirty.push(index);
+        }
+    }
+
+    /// Delivers messages that go to the same room, each member getting all of them under one lock and in
+    /// one write.
+    async fn deliver_burst(&mut self, burst: Vec<Deliver>) {
+        let Some(Target::Room { name, .. }) = burst.first().map(|first| first.target.clone()) else { return };
+        let mut delivered = vec![Delivered::default(); burst.len()];
+        let members = self.lend_members(&name);
+        for batch in members.chunks(BATCH) {
+            for index in batch {
+                let Some(slot) = &self.slots[*index as usize] else { continue };
+                let frames = burst.iter().map(|deliver| (&*deliver.frame, deliver.key()));
+                slot.connection.deliver(frames, true, |at, delivery| delivered[at].count(delivery));
+            }
+            if batch.len() == BATCH {
+                yield_now().await;
+            }
+        }
+        self.return_members(&name, members);
+        for (deliver, delivered) in burst.into_iter().zip(delivered) {
+            if let Some(reply) = deliver.reply {
+                let _ = reply.send(delivered);
+            }
+        }
+    }
+
+    /// Nobody else touches a room's list, and delivering neither joins nor leaves: it is lent out whole.
+    fn lend_members(&mut self, room: &RoomName) -> Vec<u32> {
+        self.rooms.get_mut(room).map(std::mem::take).unwrap_or_default()
+    }
+
+    fn return_members(&mut self, room: &RoomName, members: Vec<u32>) {
+        if let Some(lent) = self.rooms.get_mut(room) {
+            *lent = members;
         }
     }
 

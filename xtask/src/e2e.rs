@@ -1,0 +1,61 @@
+//! The suites that see the servers from outside: a real browser, Node's own client, Python's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::prerequisites;
+use crate::process::{self, program};
+use crate::workspace::{self, Profile, built};
+
+/// A suite that waits for a server that will never answer is a failure.
+const LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// Node's packages and tests.
+pub(crate) fn node() -> Result<()> {
+    let folder = workspace::root().join("e2e");
+    npm(&folder, &["ci", "--no-audit", "--no-fund"])?;
+    npm(&folder, &["test"])
+}
+
+fn npm(folder: &Path, arguments: &[&str]) -> Result<()> {
+    let mut command = program("npm", arguments);
+    for (name, value) in servers()? {
+        command.env(name, value);
+    }
+    process::run_within(LIMIT, command.current_dir(folder))
+}
+
+/// Python's packages, in an environment of their own, and tests.
+pub(crate) fn python() -> Result<()> {
+    let folder = workspace::root().join("e2e/python");
+    let environment = workspace::target().join("e2e-python");
+    let python = environment.join("bin/python");
+    if !process::succeeds(&mut program(&python, ["--version"])) {
+        process::run(program("python3", ["-m", "venv", "--clear"]).arg(&environment))?;
+    }
+    let requirements = folder.join("requirements.txt");
+    let mut pip = program(&python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
+    process::run(pip.arg(requirements))?;
+    let mut tests = program(&python, ["-m", "unittest", "discover", "--verbose"]);
+    for (name, value) in servers()? {
+        tests.env(name, value);
+    }
+    // Reports what the tests found and not what the cache folder looks like.
+    process::run_within(LIMIT, tests.current_dir(folder).env("PYTHONDONTWRITEBYTECODE", "1"))
+}
+
+/// The programs under test, and the browser, in the variables the suites read.
+fn servers() -> Result<[(&'static str, PathBuf); 3]> {
+    let server = |name: &str| {
+        let path = built(Profile::Dev, name);
+        let real = fs::canonicalize(&path);
+        real.with_context(|| {
+            format!("{} is not there: build it with `cargo xtask test --only build`", path.display())
+        })
+    };
+    let chromium = prerequisites::chromium().context("chromium is missing: set CHROMIUM to its path")?;
+    Ok([("CHAT_BIN", server("chat")?), ("CONFORMANCE_BIN", server("conformance")?), ("CHROMIUM", chromium)])
+}
