@@ -18,6 +18,7 @@ each_way! {
     echo_chooses_its_protocol_when_offered,
     fragments_are_put_together_and_pings_answered_between_them,
     a_violation_is_answered_with_its_code,
+    what_came_before_the_end_is_answered_before_the_end,
     bounded_refuses_a_message_from_its_header_alone,
     strict_checks_origin_and_protocol,
     foreign_pages_are_refused_by_default,
@@ -143,6 +144,30 @@ async fn a_violation_is_answered_with_its_code(host: Host) {
     let mut honest = host.at("/bounded").connect().await;
     honest.send_text("next").await;
     assert_eq!(honest.expect_text().await, "next");
+    host.close().await;
+}
+
+async fn what_came_before_the_end_is_answered_before_the_end(host: Host) {
+    // All in one piece, so that the server reads the end together with what came before it.
+    let mut client = host.at("/bounded").connect().await;
+    client.send_raw([frame(0x81, b"one"), frame(0x81, b"two"), frame(0x83, b"x")].concat()).await;
+    assert_eq!((client.expect_text().await, client.expect_text().await), ("one".into(), "two".into()));
+    client.expect_close(1002).await;
+
+    let mut client = host.at("/bounded").connect().await;
+    let pings = (0..10).map(|number| frame(0x89, &[b'0' + number]));
+    let all = pings.chain([frame(0x81, b"last words"), frame(0x88, &4000_u16.to_be_bytes())]);
+    client.send_raw(all.collect::<Vec<_>>().concat()).await;
+    for number in 0..10_u8 {
+        assert_eq!(client.expect_pong().await, vec![b'0' + number]);
+    }
+    assert_eq!(client.expect_text().await, "last words");
+    client.expect_close(4000).await;
+
+    // A handler that takes nothing does not keep a client from closing for longer than the close timeout.
+    let mut client = host.at("/lifecycle/keep").connect().await;
+    client.send_raw([frame(0x81, b"unread"), frame(0x88, &4000_u16.to_be_bytes())].concat()).await;
+    client.expect_close(4000).await;
     host.close().await;
 }
 

@@ -118,6 +118,21 @@ async fn a_close_nobody_answers_ends_at_the_close_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_close_behind_unread_messages_is_answered_at_the_close_timeout() {
+    async fn busy(_socket: Socket) {
+        tokio::time::sleep(60 * SECOND).await;
+    }
+    let host = Host::new(App::new().socket("/", busy).options(Options::new().close_timeout(3 * SECOND)));
+    let mut client = host.at("/").timeout(100 * SECOND).connect().await;
+    client.send_text("never read").await;
+    client.close(4000, "bye").await;
+    let start = tokio::time::Instant::now();
+    assert_eq!(client.expect_close(4000).await, "bye");
+    assert!(start.elapsed() <= 4 * SECOND, "answered after {:?}", start.elapsed());
+    host.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_upgrade_must_be_answered_in_time() {
     async fn dawdle(upgrade: Upgrade) -> wirelark::Result {
         tokio::time::sleep(11 * SECOND).await;

@@ -279,6 +279,13 @@ impl Options {
         if limits.heartbeat == Some(Duration::ZERO) {
             return Err(OptionError::new("heartbeat", "is zero", "use `no_heartbeat()` to switch pings off"));
         }
+        if let Some(Err(error)) = limits.compression.map(|options| options.check()) {
+            return Err(OptionError::new(
+                "compression",
+                format!("cannot be: {error}"),
+                "use `CompressionOptions::default()`",
+            ));
+        }
         if limits.idle == Some(Duration::ZERO) {
             return Err(OptionError::new("idle", "is zero", "use `no_idle()` to switch the limit off"));
         }

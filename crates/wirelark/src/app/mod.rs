@@ -70,6 +70,7 @@ pub struct App<S = ()> {
     root: Scope<S>,
     budget_bytes: usize,
     shards: Option<usize>,
+    #[cfg(feature = "prometheus")]
     metrics: Option<Box<str>>,
 }
 
@@ -90,7 +91,14 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// An app whose handlers can extract `State` of `S`.
     pub fn with_state(state: S) -> Self {
         let root = Scope::new(state.clone());
-        Self { state, root, budget_bytes: BUDGET_BYTES, shards: None, metrics: None }
+        Self {
+            state,
+            root,
+            budget_bytes: BUDGET_BYTES,
+            shards: None,
+            #[cfg(feature = "prometheus")]
+            metrics: None,
+        }
     }
 
     /// Adds a socket route. `handler` is an async function, or [`socket`] for one with options of its own.
@@ -429,11 +437,6 @@ pub enum BuildError {
     /// A prefix that is empty, does not begin with a slash or ends with one.
     #[error("scope prefix {0:?} must begin with a slash and not end with one, such as \"/api\"")]
     Prefix(Box<str>),
-    /// A route asks for scopes or roles and nothing tells who connects.
-    #[error(
-        "route {0:?} requires a scope or a role but has no authenticator: add `.auth(..)` to it, its scope or the app"
-    )]
-    Unauthenticated(Box<str>),
 }
 
 /// What routes take from the scopes around them.

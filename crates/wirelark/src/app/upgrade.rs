@@ -20,6 +20,7 @@ use super::socket::Socket;
 use crate::connection::{Agreed, Connection, ConnectionId, Driver, Handler, Outcome, RouteContext};
 use crate::hub::{Hub, Reservation};
 use crate::limits::SlowClient;
+#[cfg(feature = "testing")]
 use crate::net::pipe::PipeEnd;
 use crate::net::socket_options;
 use crate::net::wire::{self, ReadWire, WriteWire};
@@ -203,6 +204,7 @@ fn take_stream(upgraded: Upgraded) -> ((ReadWire, WriteWire), Vec<u8>) {
         Ok(parts) => return (wire::stream(parts.io.into_inner()), parts.read_buf.into()),
         Err(upgraded) => upgraded,
     };
+    #[cfg(feature = "testing")]
     let upgraded = match upgraded.downcast::<TokioIo<PipeEnd>>() {
         Ok(parts) => return (wire::stream(parts.io.into_inner()), parts.read_buf.into()),
         Err(upgraded) => upgraded,

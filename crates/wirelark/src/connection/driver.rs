@@ -71,6 +71,8 @@ impl<F: FnOnce(&Connection)> Driver<F> {
             }
         };
         self.drop_handler();
+        // What the peer's end had to wait for has not come, and will not.
+        self.connection.settle_end();
         match outcome {
             Outcome::Finished if self.connection.is_kept_open() => {}
             Outcome::Finished => self.connection.close(CloseFrame::new(CloseCode::NORMAL, "")),
@@ -115,7 +117,7 @@ impl<F: FnOnce(&Connection) + Unpin> Future for Driver<F> {
             this.drop_handler();
         }
         this.poll_handler(cx);
-        this.connection.read_ahead(cx);
+        let unsettled = this.connection.read_ahead(cx);
         if this.connection.end_turn(cx).is_ready() && !this.disconnected {
             this.disconnected = true;
             this.closing = None;
@@ -123,6 +125,11 @@ impl<F: FnOnce(&Connection) + Unpin> Future for Driver<F> {
             cx.waker().wake_by_ref();
         }
         if this.connection.is_open() {
+            if unsettled && this.poll_closing(cx).is_ready() {
+                this.closing = None;
+                this.connection.settle_end();
+                cx.waker().wake_by_ref();
+            }
             return Poll::Pending;
         }
         if this.disconnected && this.handler.is_none() {

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use wirelark_proto::{CloseFrame, Event, Kind, Message, Payload, Protocol, ProtocolError, Text};
 
 use super::lazy_queue::{Item, LazyQueue, Spares};
+use super::outbox::PONGS_MAX;
 use crate::net::wire::ReadWire;
 use crate::observe::Traffic;
 
@@ -75,6 +76,8 @@ pub(crate) struct Inbound {
     last_message: Option<Box<Instant>>,
     /// Boxed: it is there for the last moments of a connection only.
     end: Option<Box<End>>,
+    /// The end is known, but the handler has yet to take what came before it: answers to that still leave.
+    unsettled: bool,
 }
 
 /// Why nothing more will be received.
@@ -94,8 +97,8 @@ pub(crate) enum End {
 #[derive(Debug, Default)]
 pub(crate) struct Arrived {
     pub(crate) traffic: Traffic,
-    /// The payload of the newest ping, if any came.
-    pub(crate) ping: Option<Bytes>,
+    /// The payloads of pings to answer, in order; of a flood the first ones and the newest.
+    pub(crate) pings: Vec<Bytes>,
     /// Reading is over since this read.
     pub(crate) ended: bool,
 }
@@ -119,6 +122,7 @@ impl Inbound {
             heard: false,
             last_message: now.map(Box::new),
             end: None,
+            unsettled: false,
         }
     }
 
@@ -140,6 +144,16 @@ impl Inbound {
 
     pub(crate) fn end(&self) -> Option<&End> {
         self.end.as_deref()
+    }
+
+    /// Whether the peer's end waits for the handler to take what came before it.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.unsettled
+    }
+
+    /// The end to act on now, once.
+    pub(crate) fn settle(&mut self) -> Option<&End> {
+        if std::mem::take(&mut self.unsettled) { self.end.as_deref() } else { None }
     }
 
     /// Bytes held: messages not taken and the unfinished one.
@@ -230,7 +244,7 @@ impl Inbound {
                             if self.control_frames {
                                 found.push(Found::Whole(Kind::Ping, payload.clone()));
                             }
-                            arrived.ping = Some(payload);
+                            arrived.add_ping(payload);
                         }
                         Event::Pong(payload) => {
                             arrived.traffic.add(Kind::Pong, payload.len());
@@ -250,6 +264,7 @@ impl Inbound {
             && matches!(self.end(), None | Some(End::Stopped))
         {
             self.end = Some(Box::new(end));
+            self.unsettled = true;
             arrived.ended = true;
         }
         arrived
@@ -295,9 +310,14 @@ impl Inbound {
 }
 
 impl Arrived {
+    fn add_ping(&mut self, payload: Bytes) {
+        self.pings.truncate(PONGS_MAX - 1);
+        self.pings.push(payload);
+    }
+
     fn absorb(&mut self, later: Self) {
         self.traffic.absorb(&later.traffic);
-        self.ping = later.ping.or_else(|| self.ping.take());
+        later.pings.into_iter().for_each(|ping| self.add_ping(ping));
         self.ended |= later.ended;
     }
 }

@@ -147,8 +147,9 @@ impl Connection {
 
     /// Bytes the client sent right behind its upgrade request, before the stream was taken over.
     pub(crate) fn receive_early(&self, bytes: &[u8]) {
-        let arrived = self.inbound.lock().receive(bytes);
-        self.act_on(arrived);
+        let mut inbound = self.inbound.lock();
+        let arrived = inbound.receive(bytes);
+        self.act_on(arrived, &mut inbound);
     }
 
     fn begin_turn(&self, waker: &Waker) {
@@ -161,10 +162,10 @@ impl Connection {
     }
 
     /// Reads ahead while the handler does something else: pings are answered, a close is noticed, and up
-    /// to 64 KiB of messages wait.
-    fn read_ahead(&self, cx: &mut Context<'_>) {
+    /// to 64 KiB of messages wait. True when the peer's end waits for the handler to take them.
+    fn read_ahead(&self, cx: &mut Context<'_>) -> bool {
         let mut inbound = self.inbound.lock();
-        while !inbound.attended && !inbound.is_full() {
+        while !inbound.attended && !inbound.is_full() && !inbound.is_unsettled() {
             let Poll::Ready(()) = self.poll_read(&mut inbound, cx) else { break };
             if inbound.is_disconnected() {
                 break;
@@ -175,6 +176,7 @@ impl Connection {
         {
             receiver.wake();
         }
+        inbound.is_unsettled()
     }
 
     /// Flushes what the turn queued. `Ready` when the connection is over.
@@ -230,6 +232,7 @@ impl Connection {
                 return Poll::Ready(Some(message));
             }
             if inbound.end().is_some() {
+                self.settle(&mut inbound);
                 return Poll::Ready(None);
             }
             if !self.is_own_task(cx.waker()) {
@@ -327,6 +330,7 @@ impl Connection {
 
     /// Begins the close handshake; later calls change nothing.
     pub(crate) fn close(&self, frame: CloseFrame) {
+        self.settle_end();
         let mut outbound = self.outbound.lock();
         outbound.close(frame, ClosedBy::Server);
         outbound.wake_owner();
@@ -373,13 +377,28 @@ impl Connection {
 
     /// The receiving half is gone: whatever arrives is counted and dropped.
     pub(crate) fn abandon_inbound(&self) {
-        self.inbound.lock().abandon();
+        let mut inbound = self.inbound.lock();
+        inbound.abandon();
+        self.settle(&mut inbound);
         self.outbound.lock().wake_owner();
     }
 
     /// How the connection ended, once it has.
     pub(crate) fn closed(&self) -> Option<Closed> {
-        self.outbound.lock().closed().cloned()
+        let inbound = self.inbound.lock();
+        if let Some(closed) = self.outbound.lock().closed() {
+            return Some(closed.clone());
+        }
+        match inbound.end()? {
+            End::Closed(frame) => Some(Closed::by_client(frame.clone())),
+            End::Failed(error) => Some(Closed::by_server(failure(error))),
+            End::Lost | End::Stopped => None,
+        }
+    }
+
+    /// The handler has had its chance: the peer's end is acted on now.
+    pub(crate) fn settle_end(&self) {
+        self.settle(&mut self.inbound.lock());
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -430,7 +449,8 @@ impl Connection {
                 Offer::Full(_) => {
                     // A fan-out neither waits for one member nor fails for it: the member is cut, and told.
                     self.route.counters.pressed(Pressure::Close, 1);
-                    outbound.close(CloseFrame::new(CloseCode::TRY_AGAIN, "send queue full"), ClosedBy::Server);
+                    outbound
+                        .close(CloseFrame::new(CloseCode::TRY_AGAIN, "send queue full"), ClosedBy::Server);
                     outbound.wake_owner();
                     Delivery::Closed
                 }
@@ -467,7 +487,7 @@ impl Connection {
 
     fn poll_read(&self, inbound: &mut Inbound, cx: &mut Context<'_>) -> Poll<()> {
         match ready!(inbound.poll_read(cx)) {
-            Some(arrived) => self.act_on_locked(arrived, inbound.end()),
+            Some(arrived) => self.act_on(arrived, inbound),
             None => {
                 inbound.disconnect();
                 self.outbound.lock().peer_lost();
@@ -477,29 +497,30 @@ impl Connection {
         Poll::Ready(())
     }
 
-    fn act_on(&self, arrived: Arrived) {
-        let end = self.inbound.lock().end().cloned();
-        self.act_on_locked(arrived, end.as_ref());
-    }
-
-    /// Answers pings and the peer's close. Called with the inbound lock held.
-    fn act_on_locked(&self, arrived: Arrived, end: Option<&End>) {
+    /// Answers pings, and the peer's end unless the handler has yet to answer what came before it.
+    fn act_on(&self, arrived: Arrived, inbound: &mut Inbound) {
         self.route.counters.received(&arrived.traffic);
-        if let Some(payload) = arrived.ping {
+        for payload in arrived.pings {
             self.route.counters.sent(&Traffic::one(Kind::Pong, payload.len()));
             self.outbound.lock().control(Frame::unmasked(Message::Pong(payload)), Class::Pong);
         }
-        if !arrived.ended {
-            return;
+        if arrived.ended {
+            if !inbound.has_message() {
+                self.settle(inbound);
+            }
+            self.cancel();
         }
+    }
+
+    fn settle(&self, inbound: &mut Inbound) {
+        let Some(end) = inbound.settle() else { return };
         let mut outbound = self.outbound.lock();
         match end {
-            Some(End::Closed(frame)) => outbound.peer_closed(frame.clone()),
-            Some(End::Failed(error)) => outbound.close(failure(error), ClosedBy::Server),
-            Some(End::Lost | End::Stopped) | None => {}
+            End::Closed(frame) => outbound.peer_closed(frame.clone()),
+            End::Failed(error) => outbound.close(failure(error), ClosedBy::Server),
+            End::Lost | End::Stopped => {}
         }
-        drop(outbound);
-        self.cancel();
+        outbound.wake_owner();
     }
 }
 

@@ -31,6 +31,17 @@ pub struct Closed {
     pub by: ClosedBy,
 }
 
+impl Closed {
+    pub(crate) fn by_client(frame: Option<CloseFrame>) -> Self {
+        let CloseFrame { code, reason } = frame.unwrap_or_else(|| CloseCode::NO_STATUS.into());
+        Self { code, reason, by: ClosedBy::Client }
+    }
+
+    pub(crate) fn by_server(frame: CloseFrame) -> Self {
+        Self { code: frame.code, reason: frame.reason, by: ClosedBy::Server }
+    }
+}
+
 /// Who ended a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClosedBy {
@@ -74,7 +85,8 @@ impl Uncounted {
 
     fn report(&mut self, route: &RouteContext) {
         if self.messages != [0, 0] {
-            let Self { messages: [texts, binaries], bytes: [text_bytes, binary_bytes] } = std::mem::take(self);
+            let Self { messages: [texts, binaries], bytes: [text_bytes, binary_bytes] } =
+                std::mem::take(self);
             let mut traffic = Traffic::default();
             traffic.add_many(Kind::Text, texts.into(), text_bytes.into());
             traffic.add_many(Kind::Binary, binaries.into(), binary_bytes.into());
@@ -216,7 +228,7 @@ impl Outbound {
         }
         self.close_queued = true;
         self.outbox.push(Frame::close(Some(frame.clone()), None), Class::Control);
-        self.ended(Closed { code: frame.code, reason: frame.reason, by });
+        self.ended(Closed { by, ..Closed::by_server(frame) });
     }
 
     /// The peer's close frame arrived: it is echoed, and nothing is sent after it.
@@ -227,8 +239,7 @@ impl Outbound {
         }
         self.close_queued = true;
         self.outbox.push(Frame::close(frame.clone(), None), Class::Control);
-        let CloseFrame { code, reason } = frame.unwrap_or_else(|| CloseCode::NO_STATUS.into());
-        self.ended(Closed { code, reason, by: ClosedBy::Client });
+        self.ended(Closed::by_client(frame));
     }
 
     /// The stream ended or broke.

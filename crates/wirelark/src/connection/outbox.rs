@@ -26,6 +26,10 @@ thread_local! {
     static SPARE_QUEUES: Spares<Queued> = const { RefCell::new(Vec::new()) };
 }
 
+/// Pongs that may wait. Of a flood only the newest is answered beyond that (RFC 6455 section 5.5.3), so that a
+/// client that pings and never reads queues a few pongs and no more.
+pub(crate) const PONGS_MAX: usize = 16;
+
 /// How far back a waiting pong is looked for. A flood of pings has its last pong right here; a longer search
 /// would let mixed traffic make every ping cost a walk through the whole queue.
 const PONG_SEARCH_FRAMES: usize = 8;
@@ -52,8 +56,7 @@ pub(crate) enum Class {
     Data(Option<ConflationKey>),
     /// A ping or a close: few, small, never dropped.
     Control,
-    /// The answer to a ping. Only the newest is kept (RFC 6455 section 5.5.3), so that a flood of pings
-    /// from a client that never reads queues one pong.
+    /// The answer to a ping; see [`PONGS_MAX`].
     Pong,
 }
 
@@ -73,6 +76,8 @@ pub(crate) struct Outbox {
     bytes: usize,
     /// Bytes of the front frame that are written.
     front_written: usize,
+    /// Pongs among the waiting frames.
+    pongs: usize,
     /// Where each key waits. Built when a keyed message first meets back-pressure.
     conflation: Option<Box<Conflation>>,
 }
@@ -86,8 +91,11 @@ struct Conflation {
 
 impl Outbox {
     pub(crate) fn push(&mut self, frame: Frame, class: Class) {
-        if class == Class::Pong && self.replace_pong(&frame) {
-            return;
+        if class == Class::Pong {
+            if self.pongs >= PONGS_MAX && self.replace_pong(&frame) {
+                return;
+            }
+            self.pongs += 1;
         }
         if let (Class::Data(Some(key)), Some(conflation)) = (class, &mut self.conflation) {
             conflation.positions.insert(key, conflation.removed + self.queue.len() as u64);
@@ -209,6 +217,9 @@ impl Outbox {
 
     fn pop_front(&mut self) {
         let popped = self.queue.pop_front();
+        if matches!(popped, Some(Queued { class: Class::Pong, .. })) {
+            self.pongs -= 1;
+        }
         if let Some(conflation) = &mut self.conflation {
             if let Some(Queued { class: Class::Data(Some(key)), .. }) = popped
                 && conflation.positions.get(&key) == Some(&conflation.removed)
@@ -222,6 +233,7 @@ impl Outbox {
     /// An outbox at rest owns nothing.
     fn rest(&mut self) {
         self.front_written = 0;
+        self.pongs = 0;
         self.conflation = None;
     }
 
@@ -358,12 +370,18 @@ mod tests {
     }
 
     #[test]
-    fn only_the_newest_pong_waits() {
+    fn of_a_flood_of_pongs_only_the_newest_waits() {
         let mut outbox = Outbox::default();
         outbox.push(frame("data"), Class::Data(None));
-        for payload in ["p1", "p2", "p3"] {
-            outbox.push(frame(payload), Class::Pong);
+        for _ in 0..PONGS_MAX + 50 {
+            outbox.push(frame("pong"), Class::Pong);
         }
-        assert_eq!(drain(&mut outbox, 100), ["data", "p3"]);
+        outbox.push(frame("last"), Class::Pong);
+        let payloads = drain(&mut outbox, 100);
+        assert_eq!(payloads.len(), 1 + PONGS_MAX);
+        assert_eq!((payloads[0].as_str(), payloads[PONGS_MAX].as_str()), ("data", "last"));
+        outbox.push(frame("pong"), Class::Pong);
+        outbox.push(frame("pong"), Class::Pong);
+        assert_eq!(drain(&mut outbox, 1), ["pong", "pong"]);
     }
 }

@@ -1,5 +1,6 @@
 //! Floor 1: bytes in, bytes out. Knows TCP, TLS and pipes; knows no frames.
 
+#[cfg(feature = "testing")]
 pub(crate) mod pipe;
 pub(crate) mod socket_options;
 #[cfg(feature = "tls")]

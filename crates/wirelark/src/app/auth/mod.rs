@@ -202,26 +202,7 @@ impl IntoResponse for AuthError {
     }
 }
 
-/// Tells who a request comes from.
-///
-/// Implemented by [`Jwt`], and by async functions from the request's head:
-///
-/// ```
-/// use wirelark::auth::{AuthError, User};
-///
-/// async fn by_api_key(parts: &mut http::request::Parts) -> Result<User, AuthError> {
-///     match parts.headers.get("x-api-key").map(|key| key.as_bytes()) {
-///         Some(b"ada's key") => Ok(User::new("ada").expect("a valid id")),
-///         Some(_) => Err(AuthError::Invalid("unknown API key")),
-///         None => Err(AuthError::Missing),
-///     }
-/// }
-/// # struct ByApiKey;
-/// # impl wirelark::auth::Authenticator for ByApiKey {
-/// #     fn authenticate<'a>(&'a self, parts: &'a mut http::request::Parts)
-/// #         -> std::pin::Pin<Box<dyn Future<Output = Result<User, AuthError>> + Send + 'a>> { Box::pin(by_api_key(parts)) }
-/// # }
-/// ```
+/// Tells who a request comes from: [`Jwt`], a function through [`from_fn`], or a type of one's own.
 pub trait Authenticator: Send + Sync + 'static {
     /// The user, or why there is none.
     fn authenticate<'a>(
@@ -234,6 +215,49 @@ pub trait Authenticator: Send + Sync + 'static {
     fn is_credential(&self, protocol: &str) -> bool {
         let _ = protocol;
         false
+    }
+}
+
+/// An authenticator made of a function that looks at the request's head.
+///
+/// ```
+/// use http::request::Parts;
+/// use wirelark::auth::{self, AuthError, User};
+///
+/// async fn by_api_key(parts: &mut Parts) -> Result<User, AuthError> {
+///     match parts.headers.get("x-api-key").map(|key| key.as_bytes()) {
+///         Some(b"ada's key") => Ok(User::new("ada").expect("a valid id")),
+///         Some(_) => Err(AuthError::Invalid("unknown API key")),
+///         None => Err(AuthError::Missing),
+///     }
+/// }
+/// # let _ =
+/// wirelark::App::new().auth(auth::from_fn(|parts| Box::pin(by_api_key(parts))));
+/// ```
+pub fn from_fn<F>(function: F) -> impl Authenticator
+where
+    F: for<'a> Fn(&'a mut Parts) -> Pin<Box<dyn Future<Output = Result<User, AuthError>> + Send + 'a>>
+        + Send
+        + Sync
+        + 'static,
+{
+    FromFn(function)
+}
+
+struct FromFn<F>(F);
+
+impl<F> Authenticator for FromFn<F>
+where
+    F: for<'a> Fn(&'a mut Parts) -> Pin<Box<dyn Future<Output = Result<User, AuthError>> + Send + 'a>>
+        + Send
+        + Sync
+        + 'static,
+{
+    fn authenticate<'a>(
+        &'a self,
+        parts: &'a mut Parts,
+    ) -> Pin<Box<dyn Future<Output = Result<User, AuthError>> + Send + 'a>> {
+        (self.0)(parts)
     }
 }
 
