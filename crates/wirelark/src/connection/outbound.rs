@@ -107,6 +107,7 @@ pub(crate) struct Outbound {
     pub(crate) dirty: bool,
     pub(crate) owner: Option<Waker>,
     /// Senders that wait for room; boxed, as a connection seldom has any.
+    #[allow(clippy::box_collection, reason = "one word in every connection, where a vector would be three")]
     waiting_senders: Option<Box<Vec<Waker>>>,
     /// Bytes of this connection in the node's budget.
     charged: usize,
