@@ -27,6 +27,10 @@ impl SharedFrame {
         self.message.kind()
     }
 
+    pub(crate) fn payload_len(&self) -> usize {
+        self.message.len()
+    }
+
     /// Bytes this frame takes while it waits to be handed out.
     pub(crate) fn len(&self) -> usize {
         self.plain.len()

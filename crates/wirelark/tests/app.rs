@@ -264,3 +264,26 @@ async fn a_hub_handle_works_in_http_handlers() {
     assert_eq!(client.expect_text().await, "extra");
     host.close().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_upgrade_that_is_never_answered_is_a_500() {
+    async fn forgets(upgrade: wirelark::Upgrade) {
+        drop(upgrade);
+    }
+    async fn fails(_upgrade: wirelark::Upgrade) -> wirelark::Result {
+        Err(std::io::Error::other("the database is away").into())
+    }
+    async fn answers_with_what_it_returns(_upgrade: wirelark::Upgrade) -> Response {
+        (StatusCode::GONE, "moved on").into_response()
+    }
+    let app = App::new()
+        .socket("/forgets", forgets)
+        .socket("/fails", fails)
+        .socket("/gone", answers_with_what_it_returns);
+    let host = Host::new(app);
+    host.at("/forgets").expect_rejected(500).await;
+    let refused = host.at("/fails").expect_rejected(500).await;
+    assert!(!refused.body.contains("database"), "an error's text is for the log");
+    assert_eq!(host.at("/gone").expect_rejected(410).await.body, "moved on");
+    host.close().await;
+}

@@ -55,6 +55,11 @@ impl<F: FnOnce(&Connection)> Driver<F> {
 
     fn poll_handler(&mut self, cx: &mut Context<'_>) {
         let Some(handler) = &mut self.handler else { return };
+        // Made anew for each turn: a span that is kept costs every connection memory, this one only those
+        // who have switched it on.
+        let Connection { id, route, .. } = &*self.connection;
+        let span = tracing::debug_span!("socket", route = &*route.pattern, connection = %id);
+        let _entered = span.enter();
         let polled = catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx)));
         let outcome = match polled {
             Ok(Poll::Pending) => return,

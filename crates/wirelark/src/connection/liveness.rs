@@ -3,6 +3,7 @@
 //! A shard asks each connection when its time has come; nothing ticks per connection. Whether anything was
 //! heard is a flag the reader sets, so traffic costs no clock.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,29 +12,49 @@ use wirelark_proto::{CloseCode, CloseFrame, Message};
 
 use super::Connection;
 
-/// The timers of one connection, kept by its shard.
+/// The timers of one connection, kept by its shard, in two words of tenths of seconds. A shard holds one for
+/// each connection, and its ring is no finer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Liveness {
-    next_ping: Option<Instant>,
+    next_ping: Option<Tenth>,
     /// Set while a ping is unanswered.
-    pong_due: Option<Instant>,
+    pong_due: Option<Tenth>,
+}
+
+/// A moment, as the first tenth of a second not before it, counted from 1 at the shard's start. Lasts for
+/// thirteen years.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tenth(NonZeroU32);
+
+impl Tenth {
+    const LENGTH: Duration = Duration::from_millis(100);
+
+    fn new(start: Instant, moment: Instant) -> Self {
+        let tenths = moment.saturating_duration_since(start).as_millis().div_ceil(Self::LENGTH.as_millis());
+        Self(NonZeroU32::MIN.saturating_add(u32::try_from(tenths).unwrap_or(u32::MAX)))
+    }
+
+    fn moment(self, start: Instant) -> Instant {
+        start + Self::LENGTH * (self.0.get() - 1)
+    }
 }
 
 impl Liveness {
-    pub(crate) fn new(connection: &Connection, now: Instant) -> Self {
+    pub(crate) fn new(connection: &Connection, start: Instant, now: Instant) -> Self {
         let heartbeat = connection.route.limits.heartbeat;
-        Self { next_ping: heartbeat.map(|interval| now + interval), pong_due: None }
+        Self { next_ping: heartbeat.map(|interval| Tenth::new(start, now + interval)), pong_due: None }
     }
 
     /// When the connection must be looked at again; `None` if never.
-    pub(crate) fn next(&self, connection: &Connection) -> Option<Instant> {
-        let idle_due =
-            connection.idle_since().zip(connection.route.limits.idle).map(|(since, limit)| since + limit);
-        [self.pong_due, self.next_ping, idle_due].into_iter().flatten().min()
+    pub(crate) fn next(&self, connection: &Connection, start: Instant) -> Option<Instant> {
+        let idle_since = connection.idle_since().zip(connection.route.limits.idle);
+        let idle_due = idle_since.map(|(since, limit)| since + limit);
+        let beats = [self.pong_due, self.next_ping].into_iter().flatten().map(|tenth| tenth.moment(start));
+        beats.chain(idle_due).min()
     }
 
     /// Does what is due: pings, closes an idle connection, drops a dead one.
-    pub(crate) fn on_timer(&mut self, connection: &Connection, now: Instant) {
+    pub(crate) fn on_timer(&mut self, connection: &Connection, start: Instant, now: Instant) {
         let limits = &connection.route.limits;
         if connection.idle_since().zip(limits.idle).is_some_and(|(since, limit)| now >= since + limit) {
             connection.close(CloseFrame::new(CloseCode::GOING_AWAY, "idle timeout"));
@@ -44,21 +65,21 @@ impl Liveness {
                 self.pong_due = None;
             } else if connection.is_behind() {
                 // The handler leaves messages unread; the pong may sit behind them.
-                self.pong_due = Some(now + limits.pong_deadline);
-            } else if now >= due {
+                self.pong_due = Some(Tenth::new(start, now + limits.pong_deadline));
+            } else if now >= due.moment(start) {
                 connection.terminate(CloseFrame::new(CloseCode::GOING_AWAY, "heartbeat timeout"));
                 return;
             }
         }
         if let Some((ping, interval)) = self.next_ping.zip(limits.heartbeat)
-            && now >= ping
+            && now >= ping.moment(start)
         {
-            self.next_ping = Some(next_after(ping, interval, now));
+            self.next_ping = Some(Tenth::new(start, next_after(ping.moment(start), interval, now)));
             // One ping at a time: a deadline longer than the interval is not pushed on by the next beat.
             if self.pong_due.is_none() {
                 connection.take_heard();
                 connection.ping();
-                self.pong_due = Some(now + limits.pong_deadline);
+                self.pong_due = Some(Tenth::new(start, now + limits.pong_deadline));
             }
         }
     }

@@ -7,6 +7,7 @@
 //!
 //! Lock order: `inbound`, then `outbound`. Neither is held while user code runs.
 
+mod burst;
 mod driver;
 mod id;
 mod inbound;
@@ -31,6 +32,7 @@ use crate::limits::{Limits, SlowClient};
 use crate::net::wire::{ReadWire, WriteWire};
 use crate::observe::{Pressure, RouteCounters, Traffic};
 
+pub(crate) use self::burst::Burst;
 pub(crate) use self::driver::{Driver, Handler, Outcome};
 pub use self::id::ConnectionId;
 pub(crate) use self::inbound::End;
@@ -431,41 +433,50 @@ impl Connection {
 
     // For shards.
 
-    /// Queues shared frames; says of each what became of it, through `delivered`, and whether the caller
-    /// must [`flush`](Self::flush) the connection afterwards. With `flush` it is written right here.
-    pub(crate) fn deliver<'a>(
-        &self,
-        frames: impl Iterator<Item = (&'a SharedFrame, Option<ConflationKey>)>,
-        flush: bool,
-        mut delivered: impl FnMut(usize, Delivery),
-    ) -> bool {
+    /// Queues a shared frame; says what became of it, and whether the caller must [`flush`](Self::flush) the
+    /// connection afterwards.
+    pub(crate) fn deliver(&self, frame: &SharedFrame, key: Option<ConflationKey>) -> (Delivery, bool) {
         let mut outbound = self.outbound.lock();
-        for (index, (frame, key)) in frames.enumerate() {
-            let encoded = frame.encoded(self.compression.as_ref());
-            let delivery = match outbound.offer(encoded, frame.kind(), key, &self.route) {
-                Offer::Queued => Delivery::Queued,
-                Offer::Dropped => Delivery::Dropped,
-                Offer::Closed => Delivery::Closed,
-                Offer::Full(_) => {
-                    // A fan-out neither waits for one member nor fails for it: the member is cut, and told.
-                    self.route.counters.pressed(Pressure::Close, 1);
-                    outbound
-                        .close(CloseFrame::new(CloseCode::TRY_AGAIN, "send queue full"), ClosedBy::Server);
-                    outbound.wake_owner();
-                    Delivery::Closed
-                }
-            };
-            delivered(index, delivery);
+        let delivery = self.offer_shared(&mut outbound, frame, key);
+        let must_flush = outbound.may_flush() && outbound.needs_flush() && !outbound.dirty;
+        outbound.dirty |= must_flush;
+        (delivery, must_flush)
+    }
+
+    /// Sends a burst, in one write where the connection keeps up, and says of each message what became of it.
+    pub(crate) fn deliver_burst(&self, burst: &Burst, mut delivered: impl FnMut(usize, Delivery)) {
+        let mut outbound = self.outbound.lock();
+        if self.compression.is_none() && outbound.write_burst(burst, &self.route) {
+            return (0..burst.len()).for_each(|index| delivered(index, Delivery::Queued));
         }
-        if !outbound.may_flush() || !outbound.needs_flush() {
-            return false;
+        for (index, (frame, key)) in burst.iter().enumerate() {
+            delivered(index, self.offer_shared(&mut outbound, frame, key));
         }
-        if flush {
+        if outbound.may_flush() {
             outbound.dirty = false;
             outbound.try_flush(&self.route);
-            return false;
         }
-        !std::mem::replace(&mut outbound.dirty, true)
+    }
+
+    fn offer_shared(
+        &self,
+        outbound: &mut Outbound,
+        frame: &SharedFrame,
+        key: Option<ConflationKey>,
+    ) -> Delivery {
+        let encoded = frame.encoded(self.compression.as_ref());
+        match outbound.offer(encoded, frame.kind(), key, &self.route) {
+            Offer::Queued => Delivery::Queued,
+            Offer::Dropped => Delivery::Dropped,
+            Offer::Closed => Delivery::Closed,
+            Offer::Full(_) => {
+                // A fan-out neither waits for one member nor fails for it: the member is cut, and told.
+                self.route.counters.pressed(Pressure::Close, 1);
+                outbound.close(CloseFrame::new(CloseCode::TRY_AGAIN, "send queue full"), ClosedBy::Server);
+                outbound.wake_owner();
+                Delivery::Closed
+            }
+        }
     }
 
     /// Writes what a fan-out queued.

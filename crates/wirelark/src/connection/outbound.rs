@@ -4,12 +4,13 @@
 //! shard after a fan-out. Once the kernel refuses to take more, only the own task goes on, because only it
 //! can be woken by the socket.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::task::{Context, Poll, Waker};
 
 use wirelark_proto::{CloseCode, CloseFrame, Frame, Kind, Text};
 
 use super::RouteContext;
+use super::burst::Burst;
 use super::outbox::{Class, ConflationKey, Outbox};
 use crate::budget::Budget;
 use crate::limits::SlowClient;
@@ -200,6 +201,49 @@ impl Outbound {
         Offer::Queued
     }
 
+    /// Writes a burst past the outbox if nothing waits in it. False if the burst must be queued instead.
+    pub(crate) fn write_burst(&mut self, burst: &Burst, route: &RouteContext) -> bool {
+        let Some(joined) = burst.joined().filter(|joined| joined.len() <= route.limits.outbox_bytes) else {
+            return false;
+        };
+        if !self.may_flush() || !self.outbox.is_empty() || self.close_queued || self.closed.is_some() {
+            return false;
+        }
+        let written = match self.wire.try_write(&[IoSlice::new(joined)]) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => {
+                self.broken(&route.budget);
+                return false;
+            }
+        };
+        route.counters.sent(burst.traffic());
+        if written == joined.len() {
+            self.flush_stream();
+            return true;
+        }
+        for (frame, class) in burst.plain() {
+            self.outbox.push(frame, class);
+        }
+        self.outbox.advance(written);
+        self.stall(route);
+        true
+    }
+
+    /// The kernel takes no more: the own task goes on when it does.
+    fn stall(&mut self, route: &RouteContext) {
+        self.stalled = true;
+        self.charge(&route.budget);
+        self.wake_owner();
+    }
+
+    /// Has the own task push on what the stream itself still holds back.
+    fn flush_stream(&mut self) {
+        if self.wire.poll_flush(&mut Context::from_waker(Waker::noop())).is_pending() {
+            self.wake_owner();
+        }
+    }
+
     fn dropped(&mut self, messages: u64, outcome: Pressure, route: &RouteContext) -> Offer {
         self.dropped += messages;
         route.counters.pressed(outcome, messages);
@@ -284,16 +328,10 @@ impl Outbound {
         match outcome {
             Poll::Ready(Ok(())) => {
                 self.drained(route);
-                if self.wire.poll_flush(&mut Context::from_waker(Waker::noop())).is_pending() {
-                    self.wake_owner();
-                }
+                self.flush_stream();
             }
             Poll::Ready(Err(_)) => self.broken(&route.budget),
-            Poll::Pending => {
-                self.stalled = true;
-                self.charge(&route.budget);
-                self.wake_owner();
-            }
+            Poll::Pending => self.stall(route),
         }
     }
 

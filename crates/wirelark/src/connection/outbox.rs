@@ -15,7 +15,7 @@ use wirelark_proto::{Frame, Kind};
 use super::lazy_queue::{Item, LazyQueue, Spares};
 
 /// Up to this many bytes are copied together for one plain write; more go out as a vector of slices.
-const GATHER_BYTES: usize = 16 * 1024;
+pub(super) const GATHER_BYTES: usize = 16 * 1024;
 
 /// Frames per vectored write, two slices each; far below the kernel's limit of 1,024 slices.
 const FRAMES_PER_WRITE: usize = 64;
@@ -197,7 +197,8 @@ impl Outbox {
         write(&slices[..count])
     }
 
-    fn advance(&mut self, mut written: usize) {
+    /// Takes note that so many more bytes are with the kernel.
+    pub(crate) fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
         if self.bytes == 0 {
             self.queue.clear();

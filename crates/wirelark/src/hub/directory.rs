@@ -3,6 +3,7 @@
 use std::fmt;
 
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
+use smallvec::SmallVec;
 
 use super::{Hub, RoomName};
 use crate::connection::ConnectionId;
@@ -23,7 +24,8 @@ struct Slots {
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
     generation: u32,
-    pub(crate) rooms: Vec<RoomName>,
+    /// Most connections are in one room, which then takes no memory of its own.
+    pub(crate) rooms: SmallVec<[RoomName; 1]>,
 }
 
 impl Directory {
@@ -39,6 +41,10 @@ impl Directory {
             None => {
                 let slot =
                     u32::try_from(slots.entries.len()).ok().filter(|slot| *slot < ConnectionId::SLOTS_MAX)?;
+                if slots.entries.len() == slots.entries.capacity() {
+                    let more = growth(slots.entries.len());
+                    slots.entries.reserve_exact(more);
+                }
                 slots.entries.push(Entry::default());
                 slot
             }
@@ -56,7 +62,7 @@ impl Directory {
         .ok()
     }
 
-    pub(crate) fn rooms(&self, id: ConnectionId) -> Vec<RoomName> {
+    pub(crate) fn rooms(&self, id: ConnectionId) -> SmallVec<[RoomName; 1]> {
         self.entry(id).map(|entry| entry.rooms.clone()).unwrap_or_default()
     }
 
@@ -68,7 +74,7 @@ impl Directory {
             return;
         }
         entry.generation = entry.generation.wrapping_add(1);
-        entry.rooms = Vec::new();
+        entry.rooms = SmallVec::new();
         slots.free.push(id.slot() as u32);
     }
 
@@ -77,6 +83,12 @@ impl Directory {
         let slots = self.slots.lock();
         slots.entries.len() - slots.free.len()
     }
+}
+
+/// How many more places to make when `len` are taken: a quarter, not as many again, because a place is small
+/// and there may be a million.
+pub(super) fn growth(len: usize) -> usize {
+    (len / 4).max(64)
 }
 
 /// A place kept for a connection that is about to open; given back if it never does.

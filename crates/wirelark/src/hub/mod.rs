@@ -187,8 +187,6 @@ impl Hub {
         if entry.rooms.contains(room) {
             return Some(self.inner.rooms.count(room));
         }
-        // Most connections are in one room; a vector's own idea of growth would keep room for four.
-        entry.rooms.reserve_exact(1);
         entry.rooms.push(room.clone());
         // Mailed under the stripe, so that a join is exactly before or after each publish.
         Some(self.inner.rooms.join(room, connection.shard(), || {

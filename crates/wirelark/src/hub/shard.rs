@@ -12,11 +12,12 @@ use tokio::time::{Instant, sleep_until};
 use wirelark_proto::{CloseCode, CloseFrame};
 
 use super::delivery::{Delivered, Target};
+use super::directory::growth;
 use super::mailbox::{Deliver, Mail};
 use super::ring::Ring;
 use super::{RoomName, ShardHandle};
 use crate::budget::Budget;
-use crate::connection::{Connection, ConnectionId, Liveness};
+use crate::connection::{Burst, Connection, ConnectionId, Liveness};
 use crate::observe::Observer;
 
 /// Connections served before the task yields to others.
@@ -28,14 +29,16 @@ const TICK: Duration = Duration::from_secs(1);
 /// Runs a shard until its task is aborted. The shard that is given the observer copies the app's totals
 /// into the recorders now and then.
 pub(super) async fn run(handle: Arc<ShardHandle>, budget: Arc<Budget>, observer: Option<Arc<Observer>>) {
+    let start = Instant::now();
     let mut shard = Shard {
+        start,
         handle,
         budget,
         observer,
         slots: Vec::new(),
         connections: 0,
         rooms: HashMap::new(),
-        ring: Ring::new(Instant::now()),
+        ring: Ring::new(start),
         dirty: Vec::new(),
     };
     let mut mail = VecDeque::new();
@@ -44,8 +47,8 @@ pub(super) async fn run(handle: Arc<ShardHandle>, budget: Arc<Budget>, observer:
         shard.wait(&mail, tick_due).await;
         shard.handle.mailbox.take(&mut mail);
         // What goes to one room at once is written to each member at once.
-        if let Some(burst) = burst_for_one_room(&mut mail) {
-            shard.deliver_burst(burst).await;
+        if let Some((room, burst)) = burst_for_one_room(&mut mail) {
+            shard.deliver_burst(room, burst).await;
         }
         while let Some(piece) = mail.pop_front() {
             shard.open(piece).await;
@@ -64,7 +67,7 @@ pub(super) async fn run(handle: Arc<ShardHandle>, budget: Arc<Budget>, observer:
 
 /// The messages at the front of the mail that go to one room and to all of its members, if nothing else
 /// follows: mixed mail is queued first and written once for everything.
-fn burst_for_one_room(mail: &mut VecDeque<Mail>) -> Option<Vec<Deliver>> {
+fn burst_for_one_room(mail: &mut VecDeque<Mail>) -> Option<(RoomName, Vec<Deliver>)> {
     let room = match mail.front()? {
         Mail::Deliver(Deliver { target: Target::Room { name, .. }, .. }) => name.clone(),
         _ => return None,
@@ -80,10 +83,12 @@ fn burst_for_one_room(mail: &mut VecDeque<Mail>) -> Option<Vec<Deliver>> {
         Mail::Deliver(deliver) => Some(deliver),
         _ => None,
     });
-    Some(burst.collect())
+    let burst = burst.collect();
+    Some((room, burst))
 }
 
 struct Shard {
+    start: Instant,
     handle: Arc<ShardHandle>,
     budget: Arc<Budget>,
     observer: Option<Arc<Observer>>,
@@ -143,10 +148,14 @@ impl Shard {
     fn register(&mut self, connection: Arc<Connection>) {
         let (id, now) = (connection.id, Instant::now());
         if self.slots.len() <= id.slot() {
+            if self.slots.capacity() <= id.slot() {
+                let len = self.slots.len();
+                self.slots.reserve_exact(id.slot() + 1 - len + growth(len));
+            }
             self.slots.resize_with(id.slot() + 1, || None);
         }
-        let liveness = Liveness::new(&connection, now);
-        if let Some(deadline) = liveness.next(&connection) {
+        let liveness = Liveness::new(&connection, self.start, now);
+        if let Some(deadline) = liveness.next(&connection, self.start) {
             self.ring.insert(id, deadline);
         }
         self.slots[id.slot()] = Some(Slot { connection, liveness });
@@ -216,31 +225,31 @@ impl Shard {
         if deliver.leaves_out(slot.connection.id) {
             return;
         }
-        let frames = std::iter::once((&*deliver.frame, deliver.key()));
-        if slot.connection.deliver(frames, false, |_, delivery| delivered.count(delivery)) {
+        let (delivery, must_flush) = slot.connection.deliver(&deliver.frame, deliver.key());
+        delivered.count(delivery);
+        if must_flush {
             self.dirty.push(index);
         }
     }
 
     /// Delivers messages that go to the same room, each member getting all of them under one lock and in
     /// one write.
-    async fn deliver_burst(&mut self, burst: Vec<Deliver>) {
-        let Some(Target::Room { name, .. }) = burst.first().map(|first| first.target.clone()) else { return };
+    async fn deliver_burst(&mut self, name: RoomName, mail: Vec<Deliver>) {
+        let burst = Burst::new(mail.iter().map(|piece| (Arc::clone(&piece.frame), piece.key())).collect());
         let mut delivered = vec![Delivered::default(); burst.len()];
         let members = self.lend_members(&name);
         for batch in members.chunks(BATCH) {
             for index in batch {
                 let Some(slot) = &self.slots[*index as usize] else { continue };
-                let frames = burst.iter().map(|deliver| (&*deliver.frame, deliver.key()));
-                slot.connection.deliver(frames, true, |at, delivery| delivered[at].count(delivery));
+                slot.connection.deliver_burst(&burst, |at, delivery| delivered[at].count(delivery));
             }
             if batch.len() == BATCH {
                 yield_now().await;
             }
         }
         self.return_members(&name, members);
-        for (deliver, delivered) in burst.into_iter().zip(delivered) {
-            if let Some(reply) = deliver.reply {
+        for (piece, delivered) in mail.into_iter().zip(delivered) {
+            if let Some(reply) = piece.reply {
                 let _ = reply.send(delivered);
             }
         }
@@ -308,10 +317,10 @@ impl Shard {
             // Its own task times the close handshake.
             return;
         }
-        if liveness.next(connection).is_some_and(|next| next <= now) {
-            liveness.on_timer(connection, now);
+        if liveness.next(connection, self.start).is_some_and(|next| next <= now) {
+            liveness.on_timer(connection, self.start, now);
         }
-        if let Some(deadline) = liveness.next(connection) {
+        if let Some(deadline) = liveness.next(connection, self.start) {
             self.ring.insert(id, deadline);
         }
     }

@@ -1,0 +1,62 @@
+//! Messages that go to the same connections at once.
+
+use std::sync::Arc;
+
+use wirelark_proto::Frame;
+
+use super::outbox::{Class, ConflationKey, GATHER_BYTES};
+use crate::observe::Traffic;
+use crate::shared_frame::SharedFrame;
+
+/// Shared frames in order, and, if they are small, their bytes put together once for all receivers. A
+/// connection that keeps up is then written to without its outbox being touched.
+#[derive(Debug)]
+pub(crate) struct Burst {
+    frames: Vec<(Arc<SharedFrame>, Option<ConflationKey>)>,
+    joined: Option<Vec<u8>>,
+    traffic: Traffic,
+}
+
+impl Burst {
+    pub(crate) fn new(frames: Vec<(Arc<SharedFrame>, Option<ConflationKey>)>) -> Self {
+        let bytes: usize = frames.iter().map(|(frame, _)| frame.len()).sum();
+        let joined = (bytes <= GATHER_BYTES).then(|| {
+            let mut joined = Vec::with_capacity(bytes);
+            for (frame, _) in &frames {
+                let plain = frame.encoded(None);
+                joined.extend_from_slice(plain.head.as_slice());
+                joined.extend_from_slice(&plain.payload);
+            }
+            joined
+        });
+        let mut traffic = Traffic::default();
+        for (frame, _) in &frames {
+            traffic.add(frame.kind(), frame.payload_len());
+        }
+        Self { frames, joined, traffic }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&SharedFrame, Option<ConflationKey>)> {
+        self.frames.iter().map(|(frame, key)| (&**frame, *key))
+    }
+
+    /// The bytes of all frames, uncompressed, if they are few.
+    pub(super) fn joined(&self) -> Option<&[u8]> {
+        self.joined.as_deref()
+    }
+
+    pub(super) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// The frames as they are queued.
+    pub(super) fn plain(&self) -> impl Iterator<Item = (Frame, Class)> {
+        self.iter().map(|(frame, key)| {
+            (frame.encoded(None), if key.is_some() { Class::Data(key) } else { frame.kind().into() })
+        })
+    }
+}
