@@ -41,10 +41,6 @@ impl Directory {
             None => {
                 let slot =
                     u32::try_from(slots.entries.len()).ok().filter(|slot| *slot < ConnectionId::SLOTS_MAX)?;
-                if slots.entries.len() == slots.entries.capacity() {
-                    let more = growth(slots.entries.len());
-                    slots.entries.reserve_exact(more);
-                }
                 slots.entries.push(Entry::default());
                 slot
             }
@@ -83,12 +79,6 @@ impl Directory {
         let slots = self.slots.lock();
         slots.entries.len() - slots.free.len()
     }
-}
-
-/// How many more places to make when `len` are taken: a quarter, not as many again, because a place is small
-/// and there may be a million.
-pub(super) fn growth(len: usize) -> usize {
-    (len / 4).max(64)
 }
 
 /// A place kept for a connection that is about to open; given back if it never does.

@@ -12,7 +12,6 @@ use tokio::time::{Instant, sleep_until};
 use wirelark_proto::{CloseCode, CloseFrame};
 
 use super::delivery::{Delivered, Target};
-use super::directory::growth;
 use super::mailbox::{Deliver, Mail};
 use super::ring::Ring;
 use super::{RoomName, ShardHandle};
@@ -148,10 +147,6 @@ impl Shard {
     fn register(&mut self, connection: Arc<Connection>) {
         let (id, now) = (connection.id, Instant::now());
         if self.slots.len() <= id.slot() {
-            if self.slots.capacity() <= id.slot() {
-                let len = self.slots.len();
-                self.slots.reserve_exact(id.slot() + 1 - len + growth(len));
-            }
             self.slots.resize_with(id.slot() + 1, || None);
         }
         let liveness = Liveness::new(&connection, self.start, now);
