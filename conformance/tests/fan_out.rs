@@ -143,3 +143,42 @@ async fn a_hub_sends_to_and_closes_single_connections() {
     assert!(!host.hub().close(known[0], wirelark::CloseCode::POLICY, "").await);
     host.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_connection_that_is_there_can_join() {
+    async fn too_early(upgrade: wirelark::Upgrade) -> wirelark::Result {
+        let (hub, id) = (upgrade.hub().clone(), upgrade.id());
+        let room = hub.room("r")?;
+        assert_eq!(room.join(id), None, "not yet open");
+        let mut socket = upgrade.accept().await?;
+        assert_eq!(room.join(id), Some(1));
+        room.publish("in").await;
+        while socket.recv().await.is_some() {}
+        // The hub lets go of a connection when its handler has ended, or its close timeout has passed.
+        tokio::spawn(async move {
+            while hub.connection_count() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            assert_eq!(room.join(id), None, "gone");
+            let delivered = room.publish("nobody").counted().await;
+            assert_eq!(delivered.queued, 0);
+            LEFT.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        Ok(())
+    }
+    static LEFT: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+    let host = Host::tcp(App::new().socket("/", too_early)).await;
+    let mut client = host.at("/").connect().await;
+    assert_eq!(client.expect_text().await, "in");
+    client.close(1000, "").await;
+    client.expect_close(1000).await;
+    for _ in 0..200 {
+        if LEFT.load(std::sync::atomic::Ordering::SeqCst) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(LEFT.load(std::sync::atomic::Ordering::SeqCst));
+    assert_eq!(host.hub().room_count(), 0);
+    host.close().await;
+}

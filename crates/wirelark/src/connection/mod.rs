@@ -348,6 +348,8 @@ impl Connection {
         }
         drop(inbound);
         self.cancel();
+        // A handler inside `recv` looks again; before, it would have seen no end yet.
+        self.outbound.lock().wake_owner();
     }
 
     /// Ready when the outbox could take a message, or never will again.

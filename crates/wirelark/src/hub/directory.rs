@@ -20,10 +20,12 @@ struct Slots {
     free: Vec<u32>,
 }
 
-/// A slot; its generation is odd while it is taken.
+/// A slot, and the rooms of the connection that has it.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
     generation: u32,
+    /// The connection is registered: before and after, it can join nothing.
+    open: bool,
     /// Most connections are in one room, which then takes no memory of its own.
     pub(crate) rooms: SmallVec<[RoomName; 1]>,
 }
@@ -50,27 +52,34 @@ impl Directory {
         Some(Reservation { id: Some(ConnectionId::new(self.shard, entry.generation, slot)), hub })
     }
 
-    /// The entry of a connection that is still there.
-    pub(crate) fn entry(&self, id: ConnectionId) -> Option<MappedMutexGuard<'_, Entry>> {
-        MutexGuard::try_map(self.slots.lock(), |slots| {
-            slots.entries.get_mut(id.slot()).filter(|entry| entry.generation == id.generation())
-        })
-        .ok()
+    /// The connection of a reserved slot is there.
+    pub(crate) fn open(&self, id: ConnectionId) {
+        if let Some(entry) = self.slots.lock().entry(id) {
+            entry.open = true;
+        }
     }
 
-    pub(crate) fn rooms(&self, id: ConnectionId) -> SmallVec<[RoomName; 1]> {
-        self.entry(id).map(|entry| entry.rooms.clone()).unwrap_or_default()
+    /// The connection is going: its rooms, to be left, and no more can be joined.
+    pub(crate) fn close(&self, id: ConnectionId) -> SmallVec<[RoomName; 1]> {
+        match self.slots.lock().entry(id) {
+            Some(entry) => {
+                entry.open = false;
+                std::mem::take(&mut entry.rooms)
+            }
+            None => SmallVec::new(),
+        }
+    }
+
+    /// The entry of a connection that is there.
+    pub(crate) fn entry(&self, id: ConnectionId) -> Option<MappedMutexGuard<'_, Entry>> {
+        MutexGuard::try_map(self.slots.lock(), |slots| slots.entry(id).filter(|entry| entry.open)).ok()
     }
 
     /// Frees a slot; ids of this generation miss from now on.
     pub(crate) fn release(&self, id: ConnectionId) {
         let mut slots = self.slots.lock();
-        let Some(entry) = slots.entries.get_mut(id.slot()) else { return };
-        if entry.generation != id.generation() {
-            return;
-        }
-        entry.generation = entry.generation.wrapping_add(1);
-        entry.rooms = SmallVec::new();
+        let Some(entry) = slots.entry(id) else { return };
+        *entry = Entry { generation: entry.generation.wrapping_add(1), ..Entry::default() };
         slots.free.push(id.slot() as u32);
     }
 
@@ -78,6 +87,12 @@ impl Directory {
     pub(crate) fn len(&self) -> usize {
         let slots = self.slots.lock();
         slots.entries.len() - slots.free.len()
+    }
+}
+
+impl Slots {
+    fn entry(&mut self, id: ConnectionId) -> Option<&mut Entry> {
+        self.entries.get_mut(id.slot()).filter(|entry| entry.generation == id.generation())
     }
 }
 
@@ -121,10 +136,13 @@ mod tests {
         let hub = Hub::new(1, Default::default(), std::sync::Arc::new(crate::budget::Budget::new(1)));
         let first = hub.reserve().expect("room for one").take();
         let directory = &hub.inner.shards[0].directory;
+        assert!(directory.entry(first).is_none(), "a reserved place can join nothing");
+        directory.open(first);
         assert!(directory.entry(first).is_some());
         directory.release(first);
         let second = hub.reserve().expect("room for one").take();
         assert_eq!(second.slot(), first.slot());
+        directory.open(second);
         assert!(directory.entry(first).is_none() && directory.entry(second).is_some());
         directory.release(first);
         assert_eq!(directory.len(), 1, "releasing twice frees nobody else's slot");

@@ -157,8 +157,9 @@ impl Hub {
     pub(crate) fn register(&self, connection: &Arc<Connection>) {
         self.start();
         connection.route.counters.opened();
-        let shard = connection.id.shard();
-        self.inner.shards[shard].mailbox.put(Mail::Register { connection: Arc::clone(connection) });
+        let shard = &self.inner.shards[connection.id.shard()];
+        shard.directory.open(connection.id);
+        shard.mailbox.put(Mail::Register { connection: Arc::clone(connection) });
         // An upgrade that was under way when the server began to stop.
         if let Some(frame) = self.inner.draining.get() {
             connection.close(frame.clone());
@@ -174,8 +175,10 @@ impl Hub {
         connection.route.counters.closed(code);
         let id = connection.id;
         let shard = &self.inner.shards[id.shard()];
-        for room in shard.directory.rooms(id) {
-            self.leave(&room, id);
+        for room in shard.directory.close(id) {
+            self.inner.rooms.leave(&room, id.shard(), || {
+                shard.mailbox.put(Mail::Leave { room: room.clone(), connection: id });
+            });
         }
         shard.mailbox.put(Mail::Forget { connection: id });
     }

@@ -196,8 +196,8 @@ impl Shard {
             }
             Target::Routes(prefix) => {
                 for slot in 0..self.slots.len() as u32 {
-                    let matches = self.slots[slot as usize]
-                        .as_ref()
+                    let matches = self
+                        .place(slot)
                         .is_some_and(|slot| slot.connection.route.pattern.starts_with(&**prefix));
                     if matches {
                         self.deliver_to(slot, &deliver, &mut delivered);
@@ -216,7 +216,7 @@ impl Shard {
     }
 
     fn deliver_to(&mut self, index: u32, deliver: &Deliver, delivered: &mut Delivered) {
-        let Some(slot) = &self.slots[index as usize] else { return };
+        let Some(slot) = self.place(index) else { return };
         if deliver.leaves_out(slot.connection.id) {
             return;
         }
@@ -235,7 +235,7 @@ impl Shard {
         let members = self.lend_members(&name);
         for batch in members.chunks(BATCH) {
             for index in batch {
-                let Some(slot) = &self.slots[*index as usize] else { continue };
+                let Some(slot) = self.place(*index) else { continue };
                 slot.connection.deliver_burst(&burst, |at, delivery| delivered[at].count(delivery));
             }
             if batch.len() == BATCH {
@@ -274,7 +274,7 @@ impl Shard {
         let mut dirty = std::mem::take(&mut self.dirty);
         for batch in dirty.chunks(BATCH) {
             for index in batch {
-                if let Some(slot) = &self.slots[*index as usize] {
+                if let Some(slot) = self.place(*index) {
                     slot.connection.flush();
                 }
             }
@@ -331,11 +331,15 @@ impl Shard {
         }
     }
 
+    fn place(&self, index: u32) -> Option<&Slot> {
+        self.slots.get(index as usize)?.as_ref()
+    }
+
     fn slot(&self, id: ConnectionId) -> Option<&Slot> {
-        self.slots.get(id.slot())?.as_ref().filter(|slot| slot.connection.id == id)
+        self.place(id.slot() as u32).filter(|slot| slot.connection.id == id)
     }
 
     fn id(&self, slot: u32) -> Option<ConnectionId> {
-        self.slots[slot as usize].as_ref().map(|slot| slot.connection.id)
+        self.place(slot).map(|slot| slot.connection.id)
     }
 }
