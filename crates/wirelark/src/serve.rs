@@ -26,6 +26,8 @@ use crate::app::{App, BuildError, Built};
 use crate::hub::Hub;
 #[cfg(feature = "tls")]
 use crate::net::tls::Tls;
+#[cfg(feature = "tls")]
+use tokio_rustls::TlsAcceptor;
 
 /// How long a client may take to send its request's head, and to finish a TLS handshake. A client that
 /// connects and says nothing is cut then too.
@@ -140,47 +142,73 @@ impl Server {
     /// until the drain timeout, drops what is left, and returns when nothing of it runs any more.
     pub async fn run_until(self, stop: impl Future<Output = ()>) {
         let Self { listener, built, drain_timeout, drain_frame, .. } = self;
-        #[cfg(feature = "tls")]
-        let tls = self.tls.map(|tls| tls.acceptor());
-        let stopping = CancellationToken::new();
-        let requests = TaskTracker::new();
-        let mut stop = pin!(stop);
-        loop {
-            let (stream, address) = tokio::select! {
-                biased;
-                () = &mut stop => break,
-                accepted = accept(&listener) => accepted,
-            };
-            let (router, stopping, stopped) =
-                (built.router(), stopping.clone(), built.hub().stopped().clone());
+        let hub = built.hub().clone();
+        let doors = Doors {
+            built,
             #[cfg(feature = "tls")]
-            if let Some(tls) = tls.clone() {
-                requests.spawn(stopped.run_until_cancelled_owned(async move {
-                    match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => serve_connection(stream, address, router, stopping).await,
-                        Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-                        Err(_) => tracing::debug!("TLS handshake timed out"),
-                    }
-                }));
-                continue;
-            }
-            requests.spawn(
-                stopped.run_until_cancelled_owned(serve_connection(stream, address, router, stopping)),
-            );
-        }
-        drop(listener);
+            tls: self.tls.map(|tls| tls.acceptor()),
+            stopping: CancellationToken::new(),
+            requests: TaskTracker::new(),
+        };
+        let (stopping, requests) = (doors.stopping.clone(), doors.requests.clone());
+        // A task of its own, so that it runs on the workers. The future of `main` does not, and would have to
+        // wake one for every connection.
+        let accepting = tokio::spawn(doors.accept_all(listener));
+        stop.await;
         stopping.cancel();
+        let _ = accepting.await;
         requests.close();
-        built.hub().drain(&drain_frame);
+        hub.drain(&drain_frame);
         let drained = async {
             requests.wait().await;
-            built.hub().tasks().wait().await;
+            hub.tasks().wait().await;
         };
         if timeout(drain_timeout, drained).await.is_err() {
             tracing::warn!("the drain timeout has passed: dropping what is left");
         }
-        built.hub().stop().await;
+        hub.stop().await;
         requests.wait().await;
+    }
+}
+
+/// What every accepted connection needs.
+struct Doors {
+    built: Built,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsAcceptor>,
+    stopping: CancellationToken,
+    requests: TaskTracker,
+}
+
+impl Doors {
+    /// Accepts connections until told to stop; the listener is closed then.
+    async fn accept_all(self, listener: TcpListener) {
+        let stopping = self.stopping.clone();
+        let accepting = async {
+            loop {
+                let (stream, address) = accept(&listener).await;
+                self.admit(stream, address);
+            }
+        };
+        stopping.run_until_cancelled(accepting).await;
+    }
+
+    fn admit(&self, stream: TcpStream, address: SocketAddr) {
+        let (router, stopping) = (self.built.router(), self.stopping.clone());
+        let stopped = self.built.hub().stopped().clone();
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.clone() {
+            self.requests.spawn(stopped.run_until_cancelled_owned(async move {
+                match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => serve_connection(stream, address, router, stopping).await,
+                    Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                    Err(_) => tracing::debug!("TLS handshake timed out"),
+                }
+            }));
+            return;
+        }
+        let serving = serve_connection(stream, address, router, stopping);
+        self.requests.spawn(stopped.run_until_cancelled_owned(serving));
     }
 }
 

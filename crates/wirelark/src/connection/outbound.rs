@@ -369,7 +369,8 @@ impl Outbound {
         if self.closed.is_none() || !flushed {
             return Poll::Pending;
         }
-        if !self.shut && (self.peer_done || self.fails()) {
+        let shuts = if self.peer_done { self.wire.says_goodbye() } else { self.fails() };
+        if shuts && !self.shut {
             match self.wire.poll_shutdown(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(_) => self.shut = true,
@@ -392,7 +393,7 @@ impl Outbound {
 
     /// Gives the wire up, whatever is queued.
     pub(crate) fn disconnect(&mut self, budget: &Budget) {
-        self.wire = WriteWire::Closed;
+        self.wire.close();
         self.stalled = false;
         self.peer_lost();
         self.outbox.clear();

@@ -103,6 +103,20 @@ impl WriteWire {
         }
     }
 
+    /// Whether the stream has a goodbye of its own to say before it is closed. TLS has; plain TCP says it by
+    /// being closed.
+    pub(crate) fn says_goodbye(&self) -> bool {
+        matches!(self, Self::Stream(_))
+    }
+
+    /// Gives the stream up.
+    pub(crate) fn close(&mut self) {
+        if let Self::Tcp(half) = std::mem::replace(self, Self::Closed) {
+            // Dropped like this it does not shut the direction first: closing the socket does.
+            half.forget();
+        }
+    }
+
     /// Ends the writing direction; the peer reads the end of the stream after what was written.
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
