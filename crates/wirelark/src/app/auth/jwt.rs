@@ -235,6 +235,28 @@ mod tests {
     }
 
     #[test]
+    fn public_keys_verify_what_private_keys_signed_and_nothing_else() {
+        // Made for this test; they open nothing.
+        let rsa = (include_bytes!("test_keys/rsa.pem"), include_bytes!("test_keys/rsa.pub.pem"));
+        let ec = (include_bytes!("test_keys/ec.pem"), include_bytes!("test_keys/ec.pub.pem"));
+        let claims = json!({"sub": "ada", "exp": now() + 60});
+        let sign =
+            |algorithm, key| encode(&Header::new(algorithm), &claims, &key).expect("claims can be signed");
+        let by_rsa = sign(Algorithm::RS256, EncodingKey::from_rsa_pem(rsa.0).expect("an RSA key"));
+        let by_ec = sign(Algorithm::ES256, EncodingKey::from_ec_pem(ec.0).expect("an EC key"));
+        let rs256 = Jwt::rs256(rsa.1).expect("an RSA public key");
+        let es256 = Jwt::es256(ec.1).expect("an EC public key");
+        assert_eq!(rs256.verify(&by_rsa).expect("the token holds").id(), "ada");
+        assert_eq!(es256.verify(&by_ec).expect("the token holds").id(), "ada");
+        rs256.verify(&by_ec).expect_err("another algorithm");
+        es256.verify(&by_rsa).expect_err("another algorithm");
+        // The old trick: a token signed by HMAC with the public key's text as its secret.
+        let forged = sign(Algorithm::HS256, EncodingKey::from_secret(rsa.1));
+        rs256.verify(&forged).expect_err("the key's algorithm decides");
+        assert!(Jwt::rs256(b"no PEM").is_err() && Jwt::es256(b"no PEM").is_err());
+    }
+
+    #[test]
     fn the_header_does_not_choose_the_algorithm() {
         let none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEiLCJleHAiOjk5OTk5OTk5OTl9.";
         Jwt::hs256(b"secret").verify(none).expect_err("unsigned");
