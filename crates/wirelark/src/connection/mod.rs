@@ -212,7 +212,6 @@ impl Connection {
     pub(crate) fn kill(&self) {
         self.killed.store(true, SeqCst);
         self.abort();
-        self.outbound.lock().wake_owner();
     }
 
     fn is_killed(&self) -> bool {
@@ -221,8 +220,8 @@ impl Connection {
 
     // For handlers.
 
-    /// The next message. `None` when no more will come. `own_task` says that the caller is polled by the
-    /// connection's own task, which may then read right here.
+    /// The next message. `None` when no more will come. A caller that is polled by the connection's own task
+    /// reads right here; another is woken by the driver.
     pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         let mut inbound = self.inbound.lock();
         loop {
@@ -288,9 +287,9 @@ impl Connection {
             }
             Offer::Full(frame) => {
                 self.route.counters.pressed(Pressure::Wait, 1);
+                let needed = frame.len();
                 *unsent = Some(Unsent::Encoded(frame, kind));
-                let mut outbound = self.outbound.lock();
-                outbound.wait_for_room(cx.waker());
+                self.outbound.lock().wait_for_room(cx.waker(), needed, &self.route);
                 Poll::Pending
             }
         }
@@ -360,7 +359,7 @@ impl Connection {
         }
         let waits = self.route.limits.slow_client == SlowClient::Wait;
         if waits && outbound.queued_bytes() >= self.route.limits.outbox_bytes {
-            outbound.wait_for_room(cx.waker());
+            outbound.wait_for_room(cx.waker(), 1, &self.route);
             return Poll::Pending;
         }
         Poll::Ready(Ok(()))

@@ -433,8 +433,14 @@ impl Outbound {
         }
     }
 
-    /// Registers a sender that waits for room, and sees to it that somebody makes some.
-    pub(crate) fn wait_for_room(&mut self, waker: &Waker) {
+    /// Registers a sender that waits for `needed` bytes of room, and sees to it that somebody makes some.
+    pub(crate) fn wait_for_room(&mut self, waker: &Waker, needed: usize, route: &RouteContext) {
+        // The outbox may have drained, or the connection closed, since the sender was told that it is full:
+        // nobody would wake it then.
+        if !self.is_open() || self.outbox.bytes() + needed <= route.limits.outbox_bytes {
+            waker.wake_by_ref();
+            return;
+        }
         // A stalled connection's task is woken by the socket; waking it here would only have it try in vain.
         if !self.stalled {
             self.wake_owner();

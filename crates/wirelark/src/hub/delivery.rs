@@ -86,8 +86,7 @@ pub struct Publish {
     hub: Hub,
     target: Target,
     except: Vec<ConnectionId>,
-    message: Option<Message>,
-    frame: Option<Arc<SharedFrame>>,
+    frame: Arc<SharedFrame>,
     room_in_mailbox: Option<Waiting>,
 }
 
@@ -101,7 +100,13 @@ impl std::fmt::Debug for Waiting {
 
 impl Publish {
     pub(crate) fn new(hub: Hub, target: Target, message: Message) -> Self {
-        Self { hub, target, except: Vec::new(), message: Some(message), frame: None, room_in_mailbox: None }
+        Self {
+            hub,
+            target,
+            except: Vec::new(),
+            frame: Arc::new(SharedFrame::new(message)),
+            room_in_mailbox: None,
+        }
     }
 
     /// Leaves one connection out, such as the sender.
@@ -129,7 +134,7 @@ impl Publish {
     }
 
     /// Sends if that needs no waiting.
-    pub fn try_send(mut self) -> Result<(), Busy> {
+    pub fn try_send(self) -> Result<(), Busy> {
         self.mail(None).map_err(|_| Busy)
     }
 
@@ -150,28 +155,20 @@ impl Publish {
     }
 
     /// Mails the message to every shard it concerns, or to none: then the index of one that is full.
-    fn mail(&mut self, answers: Option<&mut Vec<oneshot::Receiver<Delivered>>>) -> Result<(), usize> {
-        let frame = match (self.message.take(), &self.frame) {
-            (Some(message), _) => Arc::clone(self.frame.insert(Arc::new(SharedFrame::new(message)))),
-            (None, Some(frame)) => Arc::clone(frame),
-            (None, None) => return Ok(()),
-        };
+    fn mail(&self, answers: Option<&mut Vec<oneshot::Receiver<Delivered>>>) -> Result<(), usize> {
         let except: Option<Arc<[ConnectionId]>> =
             (!self.except.is_empty()).then(|| self.except.as_slice().into());
         let hub = &*self.hub.inner;
+        let frame = Arc::clone(&self.frame);
         let mut send = Mailing { hub, target: &self.target, except, frame, answers };
-        let sent = match &self.target {
+        match &self.target {
             Target::Room { name, .. } => hub.rooms.with_shards(name, |shards| send.to(shards)),
             Target::Connection(id) if id.shard() < hub.shards.len() => {
                 send.to(&mut std::iter::once(id.shard()))
             }
             Target::Connection(_) => Ok(()),
             Target::Routes(_) | Target::Everyone => send.to(&mut (0..hub.shards.len())),
-        };
-        if sent.is_ok() {
-            self.frame = None;
         }
-        sent
     }
 }
 
