@@ -218,29 +218,3 @@ async fn senders_of_many_tasks_wait_for_room_in_turn() {
     }
     host.close().await;
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_waiting_sender_is_forgotten_while_the_outbox_drains() {
-    async fn many(mut socket: Socket) {
-        let senders = (0..8).map(|_| {
-            let sender = socket.sender();
-            tokio::spawn(async move {
-                for _ in 0..2_000 {
-                    sender.send(vec![7; 900]).await.expect("the client reads all the time");
-                }
-            })
-        });
-        for sender in senders.collect::<Vec<_>>() {
-            sender.await.expect("every sender ends");
-        }
-        socket.recv().await;
-    }
-    // Room for two messages: senders wait, and are woken, all the time.
-    let options = Options::new().outbox_bytes(2_000).slow_client(wirelark::SlowClient::Wait);
-    let host = Host::tcp(App::new().socket("/", many).options(options)).await;
-    let mut client = host.at("/").timeout(Duration::from_secs(20)).connect().await;
-    for _ in 0..16_000 {
-        assert_eq!(client.expect_bytes().await.len(), 900);
-    }
-    host.close().await;
-}

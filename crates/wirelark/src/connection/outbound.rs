@@ -466,3 +466,66 @@ impl Outbound {
         !self.stalled && !self.outbox.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::task::Wake;
+
+    use tokio_util::sync::CancellationToken;
+    use wirelark_proto::Message;
+
+    use super::*;
+    use crate::limits::Options;
+    use crate::observe::Observer;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    fn route(outbox_bytes: usize) -> RouteContext {
+        RouteContext {
+            pattern: "/".into(),
+            limits: Options::new().outbox_bytes(outbox_bytes).resolve().expect("valid options"),
+            counters: Observer::default().route("/"),
+            budget: Arc::new(Budget::new(usize::MAX)),
+            stopped: CancellationToken::new(),
+        }
+    }
+
+    /// An outbox of 100 bytes with `queued` in it; how often a sender that asks for `needed` is woken at once.
+    fn woken_at_once(queued: usize, needed: usize, prepare: impl FnOnce(&mut Outbound)) -> usize {
+        let route = route(100);
+        let mut outbound = Outbound::new(WriteWire::Closed);
+        outbound.outbox.push(Frame::unmasked(Message::from(vec![0; queued - 2])), Class::Data(None));
+        prepare(&mut outbound);
+        let woken = Arc::new(Woken::default());
+        outbound.wait_for_room(&Waker::from(Arc::clone(&woken)), needed, &route);
+        woken.0.load(SeqCst)
+    }
+
+    #[test]
+    fn a_sender_that_comes_too_late_to_be_woken_is_woken_at_once() {
+        assert_eq!(woken_at_once(60, 41, |_| ()), 0, "no room: it waits");
+        assert_eq!(woken_at_once(60, 40, |_| ()), 1, "the outbox drained before it had registered");
+        let close = |outbound: &mut Outbound| outbound.close(CloseCode::NORMAL.into(), ClosedBy::Server);
+        assert_eq!(woken_at_once(60, 41, close), 1, "the connection closed before it had registered");
+    }
+
+    #[test]
+    fn a_waiting_sender_is_woken_when_the_connection_closes() {
+        let route = route(100);
+        let mut outbound = Outbound::new(WriteWire::Closed);
+        let woken = Arc::new(Woken::default());
+        outbound.wait_for_room(&Waker::from(Arc::clone(&woken)), 101, &route);
+        assert_eq!(woken.0.load(SeqCst), 0);
+        outbound.close(CloseCode::NORMAL.into(), ClosedBy::Server);
+        assert_eq!(woken.0.load(SeqCst), 1);
+    }
+}
