@@ -57,8 +57,8 @@ pub use wirelark_proto::{
 pub use crate::app::socket_path;
 pub use crate::app::{
     App, BuildError, Built, Close, Error, Gone, IntoOutcome, IntoSocketRoute, JsonSocket, LimitsInfo,
-    Receiver, Receiving, Refusal, Result, RouteInfo, Scope, Sender, Sending, Socket, SocketBuilder,
-    SocketHandler, Upgrade, auth, socket,
+    Receiver, Receiving, Refusal, Result, RouteInfo, Scope, Sender, Sending, SendingJson, Socket,
+    SocketBuilder, SocketHandler, Upgrade, auth, socket,
 };
 pub use crate::connection::{Closed, ClosedBy, ConnectionId, SendError};
 pub use crate::hub::{Busy, Delivered, Hub, InvalidRoom, Publish, Room, RoomName, Target};

@@ -8,7 +8,7 @@ use http::StatusCode;
 use parking_lot::Mutex;
 use wirelark_proto::{CloseCode, CloseFrame};
 
-use crate::connection::{Outcome, SendError};
+use crate::connection::{Conclude, Outcome, SendError};
 
 /// The result of a socket handler. `Ok` closes the connection with 1000.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
@@ -140,6 +140,12 @@ pub trait IntoOutcome {
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct OutcomeOf(pub(crate) Outcome);
+
+impl<T: IntoOutcome> Conclude for T {
+    fn conclude(self, route: &str) -> Outcome {
+        self.into_outcome(route).0
+    }
+}
 
 impl IntoOutcome for () {
     fn into_outcome(self, _: &str) -> OutcomeOf {

@@ -32,7 +32,7 @@ pub use self::json::JsonSocket;
 pub use self::module_path::socket_path;
 use self::route::{Call, Endpoint, RouteService};
 pub use self::route::{LimitsInfo, RouteInfo};
-pub use self::socket::{Receiver, Receiving, Sender, Sending, Socket};
+pub use self::socket::{Receiver, Receiving, Sender, Sending, SendingJson, Socket};
 pub use self::upgrade::{Gone, Upgrade};
 use crate::budget::Budget;
 use crate::connection::RouteContext;

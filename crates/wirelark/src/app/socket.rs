@@ -11,7 +11,7 @@ use futures_core::Stream;
 use futures_sink::Sink;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
-use wirelark_proto::{CloseCode, CloseFrame, Message};
+use wirelark_proto::{CONTROL_BYTES_MAX, CloseCode, CloseFrame, Message};
 
 use super::json::JsonSocket;
 use crate::connection::{Closed, ConflationKey, Connection, ConnectionId, SendError, Unsent};
@@ -26,14 +26,18 @@ use crate::hub::{Hub, InvalidRoom, Room, RoomName};
 /// When the handler returns the connection closes with 1000, unless [`keep_open`](Self::keep_open) was
 /// called.
 pub struct Socket {
-    sender: Sender,
     receiver: Receiver,
+    hub: Hub,
 }
 
 impl Socket {
     pub(crate) fn new(connection: Arc<Connection>, hub: Hub) -> Self {
-        let receiver = Receiver { connection: Arc::clone(&connection) };
-        Self { sender: Sender { connection, hub }, receiver }
+        Self { receiver: Receiver { connection }, hub }
+    }
+
+    // A socket is two words, because handlers tend to hold it twice; so it borrows no `Sender` of its own.
+    fn connection(&self) -> &Connection {
+        &self.receiver.connection
     }
 
     /// The next text or binary message, in order. `None` when no more will come: the client closed or
@@ -59,25 +63,25 @@ impl Socket {
     /// # Cancel safety
     /// Dropped while it waits for room, the message was not queued.
     pub fn send(&self, message: impl Into<Message>) -> Sending<'_> {
-        self.sender.send(message)
+        Sending::new(self.connection(), message)
     }
 
     /// Queues a value as JSON text.
     ///
     /// # Errors
     /// As [`send`](Self::send); or the value cannot be written as JSON.
-    pub async fn send_json(&self, value: &impl Serialize) -> crate::Result {
-        Ok(self.send(serde_json::to_string(value)?).await?)
+    pub fn send_json(&self, value: &impl Serialize) -> SendingJson<'_> {
+        SendingJson::new(self.connection(), value)
     }
 
     /// A sending half and a receiving half, for two tasks or two places in one.
     pub fn split(self) -> (Sender, Receiver) {
-        (self.sender, self.receiver)
+        (self.sender(), self.receiver)
     }
 
     /// A handle that can send, close and join from anywhere, for as long as the connection lives.
     pub fn sender(&self) -> Sender {
-        self.sender.clone()
+        Sender { connection: Arc::clone(&self.receiver.connection), hub: self.hub.clone() }
     }
 
     /// Receives and sends values as JSON; see [`JsonSocket`].
@@ -88,12 +92,12 @@ impl Socket {
     /// Leaves the connection open when the handler returns, until the client or somebody else closes it.
     /// Messages that arrive after the `Socket` is dropped are counted and dropped.
     pub fn keep_open(&self) {
-        self.sender.keep_open();
+        self.connection().keep_open();
     }
 
     /// Begins the close handshake. Only the first call counts; messages sent before it still leave.
     pub fn close(&self, code: CloseCode, reason: &str) {
-        self.sender.close(code, reason);
+        self.connection().close(CloseFrame::new(code, reason));
     }
 
     /// Sends a ping with a payload of at most 125 bytes. The heartbeat sends its own.
@@ -101,7 +105,7 @@ impl Socket {
     /// # Errors
     /// [`SendError::TooLarge`] for a longer payload, [`SendError::Closed`].
     pub fn ping(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
-        self.sender.ping(payload)
+        control(self.connection(), Message::Ping(payload.into()))
     }
 
     /// Sends an unsolicited pong with a payload of at most 125 bytes.
@@ -109,28 +113,28 @@ impl Socket {
     /// # Errors
     /// [`SendError::TooLarge`] for a longer payload, [`SendError::Closed`].
     pub fn pong(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
-        self.sender.pong(payload)
+        control(self.connection(), Message::Pong(payload.into()))
     }
 
     /// Fires once, when nothing more will be received: the client closed or vanished, this side closes, or
     /// the server shuts down.
     pub fn token(&self) -> CancellationToken {
-        self.sender.token()
+        self.connection().token()
     }
 
     /// This connection's id.
     pub fn id(&self) -> ConnectionId {
-        self.sender.id()
+        self.connection().id
     }
 
     /// The subprotocol that was agreed, or `""`.
     pub fn protocol(&self) -> &str {
-        self.sender.protocol()
+        self.connection().protocol()
     }
 
     /// The app's hub.
     pub fn hub(&self) -> &Hub {
-        &self.sender.hub
+        &self.hub
     }
 
     /// Joins a room. It is left when the connection ends.
@@ -141,12 +145,12 @@ impl Socket {
         &self,
         room: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>,
     ) -> Result<Room, InvalidRoom> {
-        self.sender.join(room)
+        join(&self.hub, self.id(), room)
     }
 
     /// How the connection ended, once it has.
     pub fn closed(&self) -> Option<Closed> {
-        self.sender.closed()
+        self.connection().closed()
     }
 }
 
@@ -170,11 +174,11 @@ impl Sink<Message> for Socket {
     type Error = SendError;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.sender.connection.poll_room(cx)
+        self.connection().poll_room(cx)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
-        self.sender.try_send(message)
+        self.connection().try_send(message, None)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SendError>> {
@@ -237,7 +241,7 @@ impl Sender {
     /// # Errors
     /// As [`Socket::send`].
     pub fn send(&self, message: impl Into<Message>) -> Sending<'_> {
-        Sending { connection: &self.connection, unsent: Some(Unsent::Message(message.into())), key: None }
+        Sending::new(&self.connection, message)
     }
 
     /// As [`send`](Self::send). On a route with [`SlowClient::Conflate`](crate::SlowClient::Conflate), and
@@ -253,8 +257,8 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Socket::send`]; or the value cannot be written as JSON.
-    pub async fn send_json(&self, value: &impl Serialize) -> crate::Result {
-        Ok(self.send(serde_json::to_string(value)?).await?)
+    pub fn send_json(&self, value: &impl Serialize) -> SendingJson<'_> {
+        SendingJson::new(&self.connection, value)
     }
 
     /// Queues a message without waiting, whatever the policy.
@@ -270,7 +274,7 @@ impl Sender {
     /// # Errors
     /// As [`Socket::ping`].
     pub fn ping(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
-        self.control(Message::Ping(payload.into()))
+        control(&self.connection, Message::Ping(payload.into()))
     }
 
     /// As [`Socket::pong`].
@@ -278,14 +282,7 @@ impl Sender {
     /// # Errors
     /// As [`Socket::pong`].
     pub fn pong(&self, payload: impl Into<Bytes>) -> Result<(), SendError> {
-        self.control(Message::Pong(payload.into()))
-    }
-
-    fn control(&self, message: Message) -> Result<(), SendError> {
-        match message.len() {
-            0..=125 => self.connection.try_send(message, None),
-            _ => Err(SendError::TooLarge),
-        }
+        control(&self.connection, Message::Pong(payload.into()))
     }
 
     /// As [`Socket::close`].
@@ -326,9 +323,7 @@ impl Sender {
         &self,
         room: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>,
     ) -> Result<Room, InvalidRoom> {
-        let room = self.hub.room(room)?;
-        room.join(self.id());
-        Ok(room)
+        join(&self.hub, self.id(), room)
     }
 
     /// How the connection ended, once it has.
@@ -362,6 +357,23 @@ impl fmt::Debug for Sender {
     }
 }
 
+fn control(connection: &Connection, message: Message) -> Result<(), SendError> {
+    match message.len() {
+        0..=CONTROL_BYTES_MAX => connection.try_send(message, None),
+        _ => Err(SendError::TooLarge),
+    }
+}
+
+fn join(
+    hub: &Hub,
+    connection: ConnectionId,
+    room: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>,
+) -> Result<Room, InvalidRoom> {
+    let room = hub.room(room)?;
+    room.join(connection);
+    Ok(room)
+}
+
 /// The next message of a socket; see [`Socket::recv`]. Two words, so that a waiting handler stays small.
 #[derive(Debug)]
 #[must_use = "nothing is received until this is awaited"]
@@ -386,11 +398,43 @@ pub struct Sending<'a> {
     key: Option<ConflationKey>,
 }
 
+impl<'a> Sending<'a> {
+    fn new(connection: &'a Connection, message: impl Into<Message>) -> Self {
+        Self { connection, unsent: Some(Unsent::Message(message.into())), key: None }
+    }
+}
+
 impl Future for Sending<'_> {
     type Output = Result<(), SendError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         let Self { connection, unsent, key } = self.get_mut();
         connection.poll_send(cx, unsent, *key)
+    }
+}
+
+/// A value on its way into the outbox as JSON; see [`Socket::send_json`]. The value itself is not kept.
+#[derive(Debug)]
+#[must_use = "nothing is sent until this is awaited"]
+pub struct SendingJson<'a> {
+    /// The error is taken when it is reported.
+    sending: Result<Sending<'a>, Option<serde_json::Error>>,
+}
+
+impl<'a> SendingJson<'a> {
+    fn new(connection: &'a Connection, value: &impl Serialize) -> Self {
+        let text = serde_json::to_string(value).map_err(Some);
+        Self { sending: text.map(|text| Sending::new(connection, text)) }
+    }
+}
+
+impl Future for SendingJson<'_> {
+    type Output = crate::Result;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<crate::Result> {
+        match &mut self.get_mut().sending {
+            Ok(sending) => Pin::new(sending).poll(cx).map_err(Into::into),
+            Err(error) => Poll::Ready(error.take().map_or(Ok(()), |error| Err(error.into()))),
+        }
     }
 }

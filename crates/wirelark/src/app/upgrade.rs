@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::error::IntoOutcome;
 use super::socket::Socket;
-use crate::connection::{Agreed, Connection, ConnectionId, Driver, Handler, Outcome, RouteContext};
+use crate::connection::{Agreed, Connection, ConnectionId, Driver, RouteContext};
 use crate::hub::{Hub, Reservation};
 use crate::limits::SlowClient;
 #[cfg(feature = "testing")]
@@ -46,9 +46,7 @@ impl Pending {
         F: FnOnce(Socket) -> Fut + Send + 'static,
         Fut: Future<Output: IntoOutcome> + Send + 'static,
     {
-        self.switch(move |socket, route| {
-            Box::pin(Running { handler: handler(socket), route: Arc::clone(route) })
-        })
+        self.switch(handler)
     }
 
     /// Lets the handler decide; it goes on running after it has accepted.
@@ -92,10 +90,10 @@ impl Pending {
                 refused
             }
             Ok(Ok(Decision::Accept(opened, slow_client))) => {
-                self.with_policy(slow_client).switch(move |socket, route| {
+                self.with_policy(slow_client).switch(move |socket| {
                     // A handler that stopped waiting has dropped its end: its socket closes with it.
                     let _ = opened.send(socket);
-                    Box::pin(Running { handler: running, route: Arc::clone(route) })
+                    running
                 })
             }
         }
@@ -121,7 +119,10 @@ impl Pending {
         self
     }
 
-    fn switch(self, start: impl FnOnce(Socket, &Arc<RouteContext>) -> Handler + Send + 'static) -> Response {
+    fn switch<H>(self, start: impl FnOnce(Socket) -> H + Send + 'static) -> Response
+    where
+        H: Future<Output: IntoOutcome> + Send + 'static,
+    {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
@@ -150,39 +151,20 @@ impl Pending {
     }
 }
 
-pin_project_lite::pin_project! {
-    /// A handler whose result is made an outcome. An async block would hold the handler twice: as what it
-    /// captured and as what it awaits.
-    struct Running<F> {
-        #[pin]
-        handler: F,
-        route: Arc<RouteContext>,
-    }
-}
-
-impl<F: Future<Output: IntoOutcome>> Future for Running<F> {
-    type Output = Outcome;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let this = self.project();
-        this.handler.poll(cx).map(|output| output.into_outcome(&this.route.pattern).0)
-    }
-}
-
-fn open(
+fn open<H: Future<Output: IntoOutcome> + Send + 'static>(
     upgraded: Upgraded,
     context: Arc<RouteContext>,
     hub: &Hub,
     reservation: Reservation,
     agreed: Agreed,
-    start: impl FnOnce(Socket, &Arc<RouteContext>) -> Handler,
+    start: impl FnOnce(Socket) -> H,
 ) {
     let (wires, early) = take_stream(upgraded);
     let connection = Arc::new(Connection::new(reservation.take(), context, wires, agreed));
     connection.receive_early(&early);
     drop(early);
     hub.register(&connection);
-    let handler = start(Socket::new(Arc::clone(&connection), hub.clone()), &connection.route);
+    let handler = start(Socket::new(Arc::clone(&connection), hub.clone()));
     let forget = {
         let hub = hub.clone();
         move |connection: &Connection| hub.forget(connection)

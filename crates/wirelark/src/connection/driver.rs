@@ -22,60 +22,79 @@ pub(crate) enum Outcome {
     Close(CloseFrame),
 }
 
-pub(crate) type Handler = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+/// What a handler's result asks for. The floor above says it for its own types.
+pub(crate) trait Conclude {
+    fn conclude(self, route: &str) -> Outcome;
+}
 
-/// Polls a handler and its connection in one task, until both are done.
-///
-/// The handler may outlive the connection: it sees the end through `recv` and its token and finishes what
-/// it was doing. `closed` runs when the connection has ended and either the handler has returned or the
-/// close timeout has passed; the hub forgets the connection there.
-pub(crate) struct Driver<F: FnOnce(&Connection)> {
-    connection: Arc<Connection>,
-    handler: Option<Handler>,
-    /// Limits the close handshake, and after it how long a handler may keep its place in the hub. Made
-    /// only when the connection ends: one at rest has no timer of its own.
+pin_project_lite::pin_project! {
+    /// Polls a handler and its connection in one task, until both are done.
+    ///
+    /// The handler may outlive the connection: it sees the end through `recv` and its token and finishes what
+    /// it was doing. `closed` runs when the connection has ended and either the handler has returned or the
+    /// close timeout has passed; the hub forgets the connection there.
+    ///
+    /// The handler lies in the task itself: in a box of its own it would cost each connection another
+    /// allocation.
+    pub(crate) struct Driver<H: Future<Output: Conclude>, F: FnOnce(&Connection)> {
+        connection: Arc<Connection>,
+        #[pin]
+        handler: Option<H>,
+        // Made only when the connection ends: one at rest has no timer of its own.
+        ending: Option<Box<Ending>>,
+        disconnected: bool,
+        closed: Option<F>,
+    }
+
+    impl<H: Future<Output: Conclude>, F: FnOnce(&Connection)> PinnedDrop for Driver<H, F> {
+        // A driver is dropped unfinished when a shutdown's deadline has passed.
+        fn drop(this: Pin<&mut Self>) {
+            if !this.disconnected {
+                this.connection.abort();
+            }
+            this.forget();
+        }
+    }
+}
+
+/// What the end of a connection waits for.
+#[derive(Default)]
+struct Ending {
+    /// Limits the close handshake, and after it how long a handler may keep its place in the hub.
     closing: Option<Pin<Box<Sleep>>>,
     /// Ends a handler that outlives its place in the hub, which could no longer be told to.
     stopped: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    disconnected: bool,
-    closed: Option<F>,
 }
 
-impl<F: FnOnce(&Connection)> Driver<F> {
-    pub(crate) fn new(connection: Arc<Connection>, handler: Handler, closed: F) -> Self {
-        Self {
-            connection,
-            handler: Some(handler),
-            closing: None,
-            stopped: None,
-            disconnected: false,
-            closed: Some(closed),
-        }
+impl<H: Future<Output: Conclude>, F: FnOnce(&Connection)> Driver<H, F> {
+    pub(crate) fn new(connection: Arc<Connection>, handler: H, closed: F) -> Self {
+        Self { connection, handler: Some(handler), ending: None, disconnected: false, closed: Some(closed) }
     }
 
-    fn poll_handler(&mut self, cx: &mut Context<'_>) {
-        let Some(handler) = &mut self.handler else { return };
+    fn poll_handler(mut self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        let this = self.as_mut().project();
+        let Some(handler) = this.handler.as_pin_mut() else { return };
         // Made anew for each turn: a span that is kept costs every connection memory, this one only those
         // who have switched it on.
-        let Connection { id, route, .. } = &*self.connection;
+        let Connection { id, route, .. } = &**this.connection;
         let span = tracing::debug_span!("socket", route = &*route.pattern, connection = %id);
         let _entered = span.enter();
-        let polled = catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx)));
+        let polled = catch_unwind(AssertUnwindSafe(|| handler.poll(cx)));
         let outcome = match polled {
             Ok(Poll::Pending) => return,
-            Ok(Poll::Ready(outcome)) => outcome,
+            Ok(Poll::Ready(output)) => output.conclude(&route.pattern),
             Err(panic) => {
-                self.connection.route.counters.panicked();
+                route.counters.panicked();
                 tracing::error!(
-                    route = &*self.connection.route.pattern,
-                    connection = %self.connection.id,
+                    route = &*route.pattern,
+                    connection = %id,
                     panic = panic_text(&*panic),
                     "socket handler panicked"
                 );
                 Outcome::Close(CloseFrame::new(CloseCode::INTERNAL, "handler error"))
             }
         };
-        self.drop_handler();
+        self.as_mut().drop_handler();
         // What the peer's end had to wait for has not come, and will not.
         self.connection.settle_end();
         match outcome {
@@ -87,84 +106,79 @@ impl<F: FnOnce(&Connection)> Driver<F> {
 
     /// The handler's own values go before the connection does, as at the end of any function. Their
     /// destructors are user code too.
-    fn drop_handler(&mut self) {
-        let handler = self.handler.take();
-        if catch_unwind(AssertUnwindSafe(|| drop(handler))).is_err() {
-            self.connection.route.counters.panicked();
+    fn drop_handler(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        if catch_unwind(AssertUnwindSafe(|| this.handler.set(None))).is_err() {
+            this.connection.route.counters.panicked();
         }
     }
 
     /// Whether the time a closing connection has is over.
-    fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let timeout = self.connection.route.limits.close_timeout;
-        self.closing.get_or_insert_with(|| Box::pin(sleep(timeout))).as_mut().poll(cx)
+    fn poll_closing(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let timeout = this.connection.route.limits.close_timeout;
+        let closing = &mut this.ending.get_or_insert_default().closing;
+        closing.get_or_insert_with(|| Box::pin(sleep(timeout))).as_mut().poll(cx)
     }
 
-    fn poll_stopped(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let stopped = &self.connection.route.stopped;
-        self.stopped.get_or_insert_with(|| Box::pin(stopped.clone().cancelled_owned())).as_mut().poll(cx)
+    fn poll_stopped(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let stopped = &this.connection.route.stopped;
+        let ended = &mut this.ending.get_or_insert_default().stopped;
+        ended.get_or_insert_with(|| Box::pin(stopped.clone().cancelled_owned())).as_mut().poll(cx)
     }
 
-    fn forget(&mut self) {
-        if let Some(closed) = self.closed.take() {
-            closed(&self.connection);
+    fn forget(self: Pin<&mut Self>) {
+        let this = self.project();
+        if let Some(closed) = this.closed.take() {
+            closed(this.connection);
         }
     }
 }
 
-impl<F: FnOnce(&Connection) + Unpin> Future for Driver<F> {
+impl<H: Future<Output: Conclude>, F: FnOnce(&Connection)> Future for Driver<H, F> {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        this.connection.begin_turn(cx.waker());
-        if this.connection.is_killed() {
-            this.drop_handler();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.connection.begin_turn(cx.waker());
+        if self.connection.is_killed() {
+            self.as_mut().drop_handler();
         }
-        this.poll_handler(cx);
-        let unsettled = this.connection.read_ahead(cx);
-        if this.connection.end_turn(cx).is_ready() && !this.disconnected {
-            this.disconnected = true;
-            this.closing = None;
+        self.as_mut().poll_handler(cx);
+        let unsettled = self.connection.read_ahead(cx);
+        if self.connection.end_turn(cx).is_ready() && !self.disconnected {
+            let this = self.as_mut().project();
+            *this.disconnected = true;
+            *this.ending = None;
             // The handler may sit in a `recv` that was pending when it ran in this turn.
             cx.waker().wake_by_ref();
         }
-        if this.connection.is_open() {
-            if unsettled && this.poll_closing(cx).is_ready() {
-                this.closing = None;
-                this.connection.settle_end();
+        if self.connection.is_open() {
+            if unsettled && self.as_mut().poll_closing(cx).is_ready() {
+                *self.as_mut().project().ending = None;
+                self.connection.settle_end();
                 cx.waker().wake_by_ref();
             }
             return Poll::Pending;
         }
-        if this.disconnected && this.handler.is_none() {
-            this.forget();
+        if self.disconnected && self.handler.is_none() {
+            self.forget();
             return Poll::Ready(());
         }
-        if this.closed.is_some() && this.poll_closing(cx).is_ready() {
-            this.closing = None;
-            if this.disconnected {
-                this.forget();
+        if self.closed.is_some() && self.as_mut().poll_closing(cx).is_ready() {
+            *self.as_mut().project().ending = None;
+            if self.disconnected {
+                self.as_mut().forget();
             } else {
-                this.connection.abort();
+                self.connection.abort();
                 cx.waker().wake_by_ref();
             }
         }
-        if this.closed.is_none() && this.poll_stopped(cx).is_ready() {
-            this.drop_handler();
+        if self.closed.is_none() && self.as_mut().poll_stopped(cx).is_ready() {
+            self.drop_handler();
             return Poll::Ready(());
         }
         Poll::Pending
-    }
-}
-
-impl<F: FnOnce(&Connection)> Drop for Driver<F> {
-    /// A driver is dropped unfinished when a shutdown's deadline has passed.
-    fn drop(&mut self) {
-        if !self.disconnected {
-            self.connection.abort();
-        }
-        self.forget();
     }
 }
 

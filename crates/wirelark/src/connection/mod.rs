@@ -33,7 +33,7 @@ use crate::net::wire::{ReadWire, WriteWire};
 use crate::observe::{Pressure, RouteCounters, Traffic};
 
 pub(crate) use self::burst::Burst;
-pub(crate) use self::driver::{Driver, Handler, Outcome};
+pub(crate) use self::driver::{Conclude, Driver, Outcome};
 pub use self::id::ConnectionId;
 pub(crate) use self::inbound::End;
 use self::inbound::{Arrived, Inbound};
@@ -86,18 +86,19 @@ pub(crate) enum Delivery {
     Closed,
 }
 
-/// A message on its way into an outbox; encoded when it has already waited once.
+/// A message on its way into an outbox; encoded, and boxed, when it has already waited once: handlers hold
+/// one of these in every future that sends.
 #[derive(Debug)]
 pub(crate) enum Unsent {
     Message(Message),
-    Encoded(Frame, Kind),
+    Encoded(Box<(Frame, Kind)>),
 }
 
 impl Unsent {
     fn kind(&self) -> Kind {
         match self {
             Self::Message(message) => message.kind(),
-            Self::Encoded(_, kind) => *kind,
+            Self::Encoded(waited) => waited.1,
         }
     }
 }
@@ -107,13 +108,20 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) route: Arc<RouteContext>,
     compression: Option<Compression>,
-    protocol: Option<Box<str>>,
     cancelled: AtomicBool,
     killed: AtomicBool,
     kept_open: AtomicBool,
-    cancel: OnceLock<CancellationToken>,
+    /// The subprotocol, and a token once somebody has asked for it.
+    seldom: OnceLock<Box<Seldom>>,
     inbound: Mutex<Inbound>,
     outbound: Mutex<Outbound>,
+}
+
+/// What most connections do not have; in a box of its own.
+#[derive(Debug, Default)]
+struct Seldom {
+    protocol: Option<Box<str>>,
+    cancel: OnceLock<CancellationToken>,
 }
 
 impl Connection {
@@ -131,14 +139,17 @@ impl Connection {
         };
         let idle_from = limits.idle.map(|_| Instant::now());
         let inbound = Inbound::new(read, Protocol::new(config), limits.control_frames, idle_from);
+        let seldom = OnceLock::new();
+        if let Some(protocol) = agreed.protocol {
+            let _ = seldom.set(Box::new(Seldom { protocol: Some(protocol), cancel: OnceLock::new() }));
+        }
         Self {
             id,
             compression: agreed.compression,
-            protocol: agreed.protocol,
             cancelled: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             kept_open: AtomicBool::new(false),
-            cancel: OnceLock::new(),
+            seldom,
             inbound: Mutex::new(inbound),
             outbound: Mutex::new(Outbound::new(write)),
             route,
@@ -288,7 +299,7 @@ impl Connection {
             Offer::Full(frame) => {
                 self.route.counters.pressed(Pressure::Wait, 1);
                 let needed = frame.len();
-                *unsent = Some(Unsent::Encoded(frame, kind));
+                *unsent = Some(Unsent::Encoded(Box::new((frame, kind))));
                 self.outbound.lock().wait_for_room(cx.waker(), needed, &self.route);
                 Poll::Pending
             }
@@ -297,7 +308,7 @@ impl Connection {
 
     fn offer(&self, unsent: Unsent, key: Option<ConflationKey>) -> Result<Offer, SendError> {
         let (frame, kind) = match unsent {
-            Unsent::Encoded(frame, kind) => (frame, kind),
+            Unsent::Encoded(waited) => *waited,
             Unsent::Message(message) if message.len() > self.route.limits.message_bytes => {
                 self.close(CloseFrame::new(CloseCode::TOO_BIG, "message too large to send"));
                 return Err(SendError::TooLarge);
@@ -375,7 +386,7 @@ impl Connection {
     }
 
     pub(crate) fn protocol(&self) -> &str {
-        self.protocol.as_deref().unwrap_or("")
+        self.seldom.get().and_then(|seldom| seldom.protocol.as_deref()).unwrap_or("")
     }
 
     /// The receiving half is gone: whatever arrives is counted and dropped.
@@ -418,7 +429,8 @@ impl Connection {
 
     /// Fires once, when nothing more will be received: the peer closed or vanished, or this side closes.
     pub(crate) fn token(&self) -> CancellationToken {
-        let token = self.cancel.get_or_init(CancellationToken::new).clone();
+        let seldom = self.seldom.get_or_init(Box::default);
+        let token = seldom.cancel.get_or_init(CancellationToken::new).clone();
         if self.cancelled.load(SeqCst) {
             token.cancel();
         }
@@ -427,7 +439,7 @@ impl Connection {
 
     fn cancel(&self) {
         self.cancelled.store(true, SeqCst);
-        if let Some(token) = self.cancel.get() {
+        if let Some(token) = self.seldom.get().and_then(|seldom| seldom.cancel.get()) {
             token.cancel();
         }
     }
