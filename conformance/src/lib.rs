@@ -5,6 +5,7 @@ mod demo;
 mod flood;
 mod lifecycle;
 mod rooms;
+mod rpc;
 mod secure;
 
 use std::time::Duration;
@@ -43,7 +44,7 @@ pub fn app() -> App {
     let app = flood::add_to(app);
     let app = lifecycle::add_to(app);
     let app = rooms::add_to(app);
-    secure::add_to(app)
+    rpc::add_to(secure::add_to(app))
 }
 
 async fn echo(mut socket: Socket) -> wirelark::Result {

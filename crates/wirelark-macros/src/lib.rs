@@ -1,8 +1,10 @@
 //! The attribute macros of Wirelark.
 
+mod contract;
+
 use proc_macro::TokenStream;
 use quote::{format_ident, quote};
-use syn::{ItemFn, parse_macro_input};
+use syn::{ItemFn, ItemTrait, parse_macro_input};
 
 /// Serves an async function at a path made of its module and its name.
 ///
@@ -52,6 +54,51 @@ pub fn socket(arguments: TokenStream, item: TokenStream) -> TokenStream {
                 PATH.get_or_init(|| ::wirelark::socket_path(::std::module_path!()))
             }
         }
+    }
+    .into()
+}
+
+/// Makes a contract of a trait: the calls a server takes and the pushes its clients get.
+///
+/// ```ignore
+/// #[wirelark::contract]
+/// pub trait Chat {
+///     /// Post a message to the room.
+///     async fn post(&self, text: String) -> Result<Message, PostError>;
+///     /// The caller is typing.
+///     #[send]
+///     async fn typing(&self);
+///     /// Somebody posted.
+///     #[push]
+///     fn posted(message: Message);
+///     /// Under back-pressure only the latest of each id is kept.
+///     #[push(conflate = id)]
+///     fn moved(id: u32, x: f32, y: f32);
+/// }
+/// ```
+///
+/// Arguments are the named fields of the body; one marked `#[body]` is the whole body. Attributes of arguments
+/// (`#[serde(default)]`, `#[garde(length(max = 100))]`, `#[schemars(..)]`) are those of the field.
+///
+/// | function | on the wire |
+/// |---|---|
+/// | `async fn(&self, ..) -> Result<T, E>`, or `-> T` | a call that is answered with a `T` |
+/// | `async fn(&self, ..) -> Result<(), E>`, or nothing | a call that is answered, without a body |
+/// | `#[send] async fn(&self, ..)` | a call that is answered only if it fails |
+/// | `#[push] fn(..)` | a push; `#[push(conflate = key)]`, `#[push(drop_oldest)]` and `#[push(sample = rate)]` say what happens while its receiver is behind |
+///
+/// Names on the wire are those of Rust, `#[contract(rename_all = "camelCase")]` writes them and the fields as
+/// JavaScript does, and `#[name = "other"]` above a function gives it another one.
+///
+/// It makes a type of the trait's name, `Chat`, with a function for each push (`Chat::posted(message)` is a
+/// `Push<Chat>`) and `Chat::serve(server)`; and the trait `ChatServer` with an async function for each call, which
+/// gets the caller's `Session` before its own arguments.
+#[proc_macro_attribute]
+pub fn contract(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let item = parse_macro_input!(item as ItemTrait);
+    match contract::Contract::parse(arguments.into(), item) {
+        Ok(contract) => contract.expand(),
+        Err(error) => error.into_compile_error(),
     }
     .into()
 }

@@ -59,6 +59,8 @@ impl CloseCode {
     pub const TIMEOUT: Self = Self(4408);
     /// Twin of 409: another connection took this one's place.
     pub const REPLACED: Self = Self(4409);
+    /// Twin of 426: the client was made for another version of the contract.
+    pub const OTHER_VERSION: Self = Self(4426);
     /// Twin of 429: too many connections or messages.
     pub const RATE_LIMITED: Self = Self(4429);
     /// Twin of 500: the server failed before the connection was set up.
@@ -82,6 +84,7 @@ impl CloseCode {
             404 => Self::NOT_FOUND,
             408 => Self::TIMEOUT,
             409 => Self::REPLACED,
+            426 => Self::OTHER_VERSION,
             429 => Self::RATE_LIMITED,
             502 => Self::BAD_GATEWAY,
             503 => Self::TRY_AGAIN,
@@ -250,6 +253,13 @@ const TABLE: &[CodeEntry] = {
         entry(C::NOT_FOUND, "not_found", "Nothing is served under this address (HTTP 404).", Server, Stop),
         entry(C::TIMEOUT, "timeout", "The client was silent where it had to speak (HTTP 408).", Server, Reconnect),
         entry(C::REPLACED, "replaced", "Another connection took the place of this one (HTTP 409).", Server, Stop),
+        entry(
+            C::OTHER_VERSION,
+            "other_version",
+            "The client was made for another version of the contract (HTTP 426).",
+            Server,
+            Stop,
+        ),
         delayed(entry(C::RATE_LIMITED, "rate_limited", "Too many connections or messages (HTTP 429).", Server, Reconnect)),
         delayed(entry(C::FAILED, "failed", "The server failed before the connection was set up (HTTP 500).", Server, Reconnect)),
         delayed(entry(C::NO_ANSWER, "no_answer", "The server did not decide in time whether to accept (HTTP 504).", Server, Reconnect)),

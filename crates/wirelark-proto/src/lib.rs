@@ -19,7 +19,8 @@
 //! * [`Utf8Validator`] judges text that arrives in pieces;
 //! * [`Compression`] is what both ends agreed for permessage-deflate, [`compress`] makes such payloads;
 //! * [`Protocol`] is one end of one connection: frames in, messages out;
-//! * [`Message`], [`Text`], [`CloseFrame`] and [`CloseCode`] are the words applications use.
+//! * [`Message`], [`Text`], [`CloseFrame`] and [`CloseCode`] are the words applications use;
+//! * [`contract`] is what typed calls and events put into messages.
 //!
 //! ```
 //! use wirelark_proto::{Config, Event, Frame, Message, Protocol, Role};
@@ -37,6 +38,7 @@
 
 mod close;
 mod codes;
+pub mod contract;
 mod deflate;
 mod frame;
 pub mod handshake;

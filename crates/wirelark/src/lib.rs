@@ -47,18 +47,24 @@ mod shared_frame;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use axum;
-pub use wirelark_macros::socket;
+pub use wirelark_macros::{contract, socket};
 pub use wirelark_proto::{
     Action, CloseCode, CloseFrame, CompressionOptions, InvalidUtf8, Kind, Message, Text,
 };
+pub use {axum, schemars};
+
+/// What macros expand to.
+#[doc(hidden)]
+pub mod __private {
+    pub use {schemars, serde};
+}
 
 #[doc(hidden)]
 pub use crate::app::socket_path;
 pub use crate::app::{
-    App, BuildError, Built, Close, Error, Gone, IntoOutcome, IntoSocketRoute, JsonSocket, LimitsInfo,
-    Receiver, Receiving, Refusal, Result, RouteInfo, Scope, Sender, Sending, SendingJson, Socket,
-    SocketBuilder, SocketHandler, Upgrade, auth, socket,
+    App, BuildError, Built, Close, ContractInfo, Error, Gone, IntoOutcome, IntoSocketRoute, JsonSocket,
+    LimitsInfo, Receiver, Receiving, Refusal, Result, RouteInfo, Scope, Sender, Sending, SendingJson, Socket,
+    SocketBuilder, SocketHandler, Upgrade, auth, contract, socket,
 };
 pub use crate::connection::{Closed, ClosedBy, ConnectionId, SendError};
 pub use crate::hub::{Busy, Delivered, Hub, InvalidRoom, Publish, Room, RoomName, Target};

@@ -40,6 +40,8 @@ pub mod names {
     pub const BACKPRESSURE: &str = "websocket.backpressure.total";
     /// Handlers that panicked: `route`.
     pub const PANICS: &str = "websocket.handler.panics.total";
+    /// Messages on a contract's route that are no frames of a contract: `route`.
+    pub const MALFORMED: &str = "websocket.contract.malformed.total";
 }
 
 const KINDS: [(Kind, &str); 4] =
@@ -112,6 +114,7 @@ pub(crate) struct RouteCounters {
     bytes_out: [AtomicU64; 4],
     pressure: [AtomicU64; 6],
     panics: AtomicU64,
+    malformed: AtomicU64,
     closes: Mutex<BTreeMap<u16, u64>>,
 }
 
@@ -128,6 +131,7 @@ impl RouteCounters {
             bytes_out: Default::default(),
             pressure: Default::default(),
             panics: AtomicU64::new(0),
+            malformed: AtomicU64::new(0),
             closes: Mutex::new(BTreeMap::new()),
         }
     }
@@ -147,6 +151,10 @@ impl RouteCounters {
 
     pub(crate) fn panicked(&self) {
         self.panics.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn malformed(&self) {
+        self.malformed.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn received(&self, traffic: &Traffic) {
@@ -180,6 +188,7 @@ impl RouteCounters {
             visit(names::BACKPRESSURE, &[route, ("outcome", label)], value);
         }
         visit(names::PANICS, &[route], Value::counter(&self.panics));
+        visit(names::MALFORMED, &[route], Value::counter(&self.malformed));
         for (code, count) in &*self.closes.lock() {
             visit(names::CLOSE, &[route, ("code", &code.to_string())], Value::Counter(*count));
         }

@@ -31,6 +31,11 @@ impl Error {
         self.0.downcast_ref()
     }
 
+    /// The error inside, if it is an `E`; otherwise this error again.
+    pub fn downcast<E: StdError + 'static>(self) -> Result<E, Self> {
+        self.0.downcast().map(|error| *error).map_err(Self)
+    }
+
     pub(crate) fn into_outcome(self, route: &str) -> Outcome {
         if let Some(close) = self.0.downcast_ref::<Close>() {
             return Outcome::Close(close.0.clone());
@@ -85,6 +90,12 @@ impl Close {
     /// The reason is cut to the 123 bytes a close frame holds.
     pub fn new(code: CloseCode, reason: &str) -> Self {
         Self(CloseFrame::new(code, reason))
+    }
+}
+
+impl From<CloseFrame> for Close {
+    fn from(frame: CloseFrame) -> Self {
+        Self(frame)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Floor 4: the app. Routes, options that are inherited, authentication, and the upgrade's pipeline.
 
 pub mod auth;
+pub mod contract;
 mod error;
 mod handler;
 mod json;
@@ -26,12 +27,13 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use self::auth::{Authenticator, Requirements};
+use self::contract::{Contract, ContractBuilder, ContractError, Description};
 pub use self::error::{Close, Error, IntoOutcome, Refusal, Result};
 pub use self::handler::SocketHandler;
 pub use self::json::JsonSocket;
 pub use self::module_path::socket_path;
 use self::route::{Call, Endpoint, RouteService};
-pub use self::route::{LimitsInfo, RouteInfo};
+pub use self::route::{ContractInfo, LimitsInfo, RouteInfo};
 pub use self::socket::{Receiver, Receiving, Sender, Sending, SendingJson, Socket};
 pub use self::upgrade::{Gone, Upgrade};
 use crate::budget::Budget;
@@ -104,6 +106,17 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// Adds a socket route. `handler` is an async function, or [`socket`] for one with options of its own.
     pub fn socket<M>(mut self, path: &str, handler: impl IntoSocketRoute<M, S>) -> Self {
         self.root = self.root.socket(path, handler);
+        self
+    }
+
+    /// Adds a route that serves a contract: `.contract("/chat/{room}", Chat::serve(ChatRoom::default()))`.
+    pub fn contract<C, T, D>(mut self, path: &str, builder: ContractBuilder<C, T, D>) -> Self
+    where
+        C: Contract,
+        T: Send + Sync + 'static,
+        D: FromRequestParts<S> + Send + Sync + 'static,
+    {
+        self.root = self.root.contract(path, builder);
         self
     }
 
@@ -293,13 +306,33 @@ impl<S: Clone + Send + Sync + 'static> Scope<S> {
 
     /// As [`App::socket`].
     pub fn socket<M>(mut self, path: &str, handler: impl IntoSocketRoute<M, S>) -> Self {
-        if !self.claim(path) {
-            return self;
+        if self.claim(path) {
+            let route = handler.into_route(path, self.state.clone());
+            self.mount(path, route);
         }
-        let route = handler.into_route(path, self.state.clone());
-        self.router = self.router.route_service(path, RouteService(Arc::clone(&route.endpoint)));
-        self.routes.push(route);
         self
+    }
+
+    /// As [`App::contract`].
+    pub fn contract<C, T, D>(mut self, path: &str, builder: ContractBuilder<C, T, D>) -> Self
+    where
+        C: Contract,
+        T: Send + Sync + 'static,
+        D: FromRequestParts<S> + Send + Sync + 'static,
+    {
+        if let Err(error) = builder.check() {
+            self.problems.push(BuildError::Contract { route: path.into(), error });
+        } else if self.claim(path) {
+            let route = builder.into_route(path, self.state.clone());
+            self.mount(path, route);
+        }
+        self
+    }
+
+    fn mount(&mut self, path: &str, route: SocketRoute) {
+        let router = std::mem::take(&mut self.router);
+        self.router = router.route_service(path, RouteService(Arc::clone(&route.endpoint)));
+        self.routes.push(route);
     }
 
     /// As [`App::route`].
@@ -431,6 +464,14 @@ pub enum BuildError {
         "route {0:?} is there twice: give one of them another path (parameters' names make no difference)"
     )]
     Duplicate(Box<str>),
+    /// A contract that cannot be served.
+    #[error("route {route:?}: {error}")]
+    Contract {
+        /// The route's pattern.
+        route: Box<str>,
+        /// What is wrong.
+        error: ContractError,
+    },
     /// A path that does not begin with a slash.
     #[error("route {0:?} does not begin with a slash: write \"/{0}\"")]
     Path(Box<str>),
@@ -453,6 +494,7 @@ pub struct SocketRoute {
     options: Options,
     auth: Option<Arc<dyn Authenticator>>,
     requirements: Requirements,
+    contract: Option<&'static Description>,
     endpoint: Arc<OnceLock<Endpoint>>,
 }
 
@@ -475,12 +517,13 @@ impl SocketRoute {
         let path: Box<str> = self.path.into();
         let limits =
             self.options.resolve().map_err(|error| BuildError::Option { route: path.clone(), error })?;
-        let info = RouteInfo::new(&path, &limits, self.auth.is_some(), &self.requirements);
+        let info = RouteInfo::new(&path, &limits, self.auth.is_some(), &self.requirements, self.contract);
         let rate = route::rate_limiter(&limits);
         let counters = hub.observer().route(&path);
         let budget = Arc::clone(hub.budget());
         let stopped = hub.stopped().clone();
-        let context = Arc::new(RouteContext { pattern: path, limits, counters, budget, stopped });
+        let contract = self.contract.map(|description| description.name);
+        let context = Arc::new(RouteContext { pattern: path, contract, limits, counters, budget, stopped });
         let endpoint = Endpoint {
             context,
             hub: hub.clone(),
@@ -589,6 +632,7 @@ where
             options: self.options,
             auth: self.auth,
             requirements: self.requirements,
+            contract: None,
             endpoint: Arc::default(),
         }
     }

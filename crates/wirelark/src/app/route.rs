@@ -24,6 +24,7 @@ use tower_service::Service;
 use wirelark_proto::handshake::{self, server::Offer};
 
 use super::auth::{AuthError, Authenticator, Requirements, User};
+use super::contract::Description;
 use super::handler::SocketHandler;
 use super::upgrade::Pending;
 use crate::connection::{Agreed, RouteContext};
@@ -97,9 +98,6 @@ impl Endpoint {
         let reservation = self.hub.reserve().ok_or_else(|| self.overloaded())?;
         self.check_origin(&parts.headers)?;
         let protocol = self.choose_protocol(&offer)?;
-        let user = self.authenticate(&mut parts).await?;
-        self.requirements.check(user.as_ref()).map_err(|error| self.unauthorized(error))?;
-        self.check_rate(&parts)?;
         let negotiated = self.context.limits.compression.as_ref().and_then(|wish| offer.negotiate(wish));
         let (compression, extensions) = negotiated.unzip();
         let pending = Pending {
@@ -110,8 +108,11 @@ impl Endpoint {
             accept: offer.accept.clone(),
             protocol: protocol.as_deref().and_then(|protocol| HeaderValue::from_str(protocol).ok()),
             extensions,
-            agreed: Agreed { protocol, compression },
+            agreed: Agreed { protocol, compression, format: None },
         };
+        if let Err(response) = self.admit(&mut parts).await {
+            return Err(pending.turn_away(response));
+        }
         match timeout(self.context.limits.accept_timeout, (self.call)(parts, pending)).await {
             Ok(response) => Ok(response),
             Err(_) => {
@@ -119,6 +120,13 @@ impl Endpoint {
                 Err(self.refuse(Rejection::Timeout, (StatusCode::GATEWAY_TIMEOUT, text).into_response()))
             }
         }
+    }
+
+    /// Who is it, may they, and not too often?
+    async fn admit(&self, parts: &mut Parts) -> Result<(), Response> {
+        let user = self.authenticate(parts).await?;
+        self.requirements.check(user.as_ref()).map_err(|error| self.unauthorized(error))?;
+        self.check_rate(parts)
     }
 
     fn check_origin(&self, headers: &HeaderMap) -> Result<(), Response> {
@@ -228,8 +236,11 @@ fn origin_allowed(headers: &HeaderMap, origins: &Origins, required: bool) -> boo
 pub struct RouteInfo {
     /// The pattern, such as `/rooms/{room}`.
     pub path: Box<str>,
-    /// `socket`.
+    /// `socket` or `contract`.
     pub kind: &'static str,
+    /// The contract's name and the hash of its description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contract: Option<ContractInfo>,
     /// Subprotocols.
     pub protocols: Box<[Box<str>]>,
     /// `same-host`, `*` or the list.
@@ -242,6 +253,19 @@ pub struct RouteInfo {
     pub roles: Vec<Box<str>>,
     /// Limits, in bytes and milliseconds; `null` is off.
     pub limits: LimitsInfo,
+}
+
+/// The contract of a route.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct ContractInfo {
+    /// Its name.
+    pub name: &'static str,
+    /// What changes when the contract does; see [`Description::hash`].
+    pub hash: Box<str>,
+    /// All of it.
+    #[serde(skip)]
+    pub description: &'static Description,
 }
 
 /// The limits of a route.
@@ -271,10 +295,21 @@ pub struct LimitsInfo {
 }
 
 impl RouteInfo {
-    pub(crate) fn new(path: &str, limits: &Limits, authenticated: bool, requirements: &Requirements) -> Self {
+    pub(crate) fn new(
+        path: &str,
+        limits: &Limits,
+        authenticated: bool,
+        requirements: &Requirements,
+        contract: Option<&'static Description>,
+    ) -> Self {
         Self {
             path: path.into(),
-            kind: "socket",
+            kind: if contract.is_some() { "contract" } else { "socket" },
+            contract: contract.map(|description| ContractInfo {
+                name: description.name,
+                hash: description.hash().to_string().into(),
+                description,
+            }),
             protocols: limits.protocols.clone(),
             origins: match &limits.origins {
                 Origins::SameHost => vec!["same-host".into()],

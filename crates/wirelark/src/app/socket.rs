@@ -35,6 +35,10 @@ impl Socket {
         Self { receiver: Receiver { connection }, hub }
     }
 
+    pub(super) fn shared(&self) -> &Arc<Connection> {
+        &self.receiver.connection
+    }
+
     // A socket is two words, because handlers tend to hold it twice; so it borrows no `Sender` of its own.
     fn connection(&self) -> &Connection {
         &self.receiver.connection

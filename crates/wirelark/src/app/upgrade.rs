@@ -14,8 +14,10 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use wirelark_proto::contract::Format;
+use wirelark_proto::{CloseCode, CloseFrame};
 
-use super::error::IntoOutcome;
+use super::error::{Close, IntoOutcome};
 use super::socket::Socket;
 use crate::connection::{Agreed, Connection, ConnectionId, Driver, RouteContext};
 use crate::hub::{Hub, Reservation};
@@ -107,6 +109,25 @@ impl Pending {
             _ => Rejection::Handler,
         });
         response
+    }
+
+    /// As [`refuse`](Self::refuse), for clients that speak our subprotocols: a browser shows its page nothing of
+    /// an HTTP refusal, so these are accepted and closed at once with the code that means the same.
+    pub(crate) fn turn_away(self, response: Response) -> Response {
+        let speaks_ours =
+            self.agreed.protocol.as_deref().is_some_and(|it| Format::from_subprotocol(it).is_some());
+        if !speaks_ours {
+            return response;
+        }
+        let status = response.status();
+        let reason = status.canonical_reason().unwrap_or("refused");
+        let frame = match response.headers().get(header::RETRY_AFTER).and_then(|after| after.to_str().ok()) {
+            Some(seconds) => {
+                CloseFrame::new(CloseCode::twin_of(status), format!("{reason}; retry after {seconds} s"))
+            }
+            None => CloseFrame::new(CloseCode::twin_of(status), reason),
+        };
+        self.accept(async move |_| Err::<(), _>(Close::from(frame)))
     }
 
     /// The same upgrade for a connection with a policy of its own.

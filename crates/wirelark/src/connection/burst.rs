@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wirelark_proto::Frame;
 
+use super::Connection;
 use super::outbox::{Class, ConflationKey, GATHER_BYTES};
 use crate::observe::Traffic;
 use crate::shared_frame::SharedFrame;
@@ -23,7 +24,7 @@ impl Burst {
         let joined = (bytes <= GATHER_BYTES).then(|| {
             let mut joined = Vec::with_capacity(bytes);
             for (frame, _) in &frames {
-                let plain = frame.encoded(None);
+                let plain = frame.plain();
                 joined.extend_from_slice(plain.head.as_slice());
                 joined.extend_from_slice(&plain.payload);
             }
@@ -44,6 +45,11 @@ impl Burst {
         self.frames.iter().map(|(frame, key)| (&**frame, *key))
     }
 
+    /// Whether the connection can be sent each of the frames.
+    pub(super) fn is_for(&self, connection: &Connection) -> bool {
+        self.frames.iter().all(|(frame, _)| connection.speaks(frame))
+    }
+
     /// The bytes of all frames, uncompressed, if they are few.
     pub(super) fn joined(&self) -> Option<&[u8]> {
         self.joined.as_deref()
@@ -56,7 +62,7 @@ impl Burst {
     /// The frames as they are queued.
     pub(super) fn plain(&self) -> impl Iterator<Item = (Frame, Class)> {
         self.iter().map(|(frame, key)| {
-            (frame.encoded(None), if key.is_some() { Class::Data(key) } else { frame.kind().into() })
+            (frame.plain(), if key.is_some() { Class::Data(key) } else { frame.kind().into() })
         })
     }
 }

@@ -23,6 +23,7 @@ use std::task::{Context, Poll, Waker, ready};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use wirelark_proto::contract::Format;
 use wirelark_proto::{
     CloseCode, CloseFrame, Compression, Config, Frame, Kind, Message, Protocol, ProtocolError, Role,
 };
@@ -48,6 +49,8 @@ use crate::shared_frame::{self, SharedFrame};
 #[derive(Clone, Debug)]
 pub(crate) struct RouteContext {
     pub(crate) pattern: Box<str>,
+    /// The contract the route's connections speak.
+    pub(crate) contract: Option<&'static str>,
     pub(crate) limits: Limits,
     pub(crate) counters: Arc<RouteCounters>,
     pub(crate) budget: Arc<Budget>,
@@ -60,6 +63,8 @@ pub(crate) struct RouteContext {
 pub(crate) struct Agreed {
     pub(crate) protocol: Option<Box<str>>,
     pub(crate) compression: Option<Compression>,
+    /// How contract frames are written; `None` where none are.
+    pub(crate) format: Option<Format>,
 }
 
 /// Why a message was not queued.
@@ -108,6 +113,7 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) route: Arc<RouteContext>,
     compression: Option<Compression>,
+    format: Option<Format>,
     cancelled: AtomicBool,
     killed: AtomicBool,
     kept_open: AtomicBool,
@@ -146,6 +152,7 @@ impl Connection {
         Self {
             id,
             compression: agreed.compression,
+            format: agreed.format,
             cancelled: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             kept_open: AtomicBool::new(false),
@@ -437,6 +444,11 @@ impl Connection {
         token
     }
 
+    /// Whether the token has fired, or would have.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(SeqCst)
+    }
+
     fn cancel(&self) {
         self.cancelled.store(true, SeqCst);
         if let Some(token) = self.seldom.get().and_then(|seldom| seldom.cancel.get()) {
@@ -459,7 +471,8 @@ impl Connection {
     /// Sends a burst, in one write where the connection keeps up, and says of each message what became of it.
     pub(crate) fn deliver_burst(&self, burst: &Burst, mut delivered: impl FnMut(usize, Delivery)) {
         let mut outbound = self.outbound.lock();
-        if self.compression.is_none() && outbound.write_burst(burst, &self.route) {
+        let takes_plain = self.compression.is_none() && self.format != Some(Format::MsgPack);
+        if takes_plain && burst.is_for(self) && outbound.write_burst(burst, &self.route) {
             return (0..burst.len()).for_each(|index| delivered(index, Delivery::Queued));
         }
         for (index, (frame, key)) in burst.iter().enumerate() {
@@ -477,8 +490,7 @@ impl Connection {
         frame: &SharedFrame,
         key: Option<ConflationKey>,
     ) -> Delivery {
-        let encoded = frame.encoded(self.compression.as_ref());
-        match outbound.offer(encoded, frame.kind(), key, &self.route) {
+        match self.offer_form(outbound, frame, key) {
             Offer::Queued => Delivery::Queued,
             Offer::Dropped => Delivery::Dropped,
             Offer::Closed => Delivery::Closed,
@@ -490,6 +502,43 @@ impl Connection {
                 Delivery::Closed
             }
         }
+    }
+
+    fn offer_form(&self, outbound: &mut Outbound, frame: &SharedFrame, key: Option<ConflationKey>) -> Offer {
+        let (encoded, kind) = frame.encoded(self.format, self.compression.as_ref());
+        outbound.offer(encoded, kind, key, &self.route)
+    }
+
+    /// Whether this connection can be sent the frame at all: a push is for those who speak its contract.
+    pub(crate) fn speaks(&self, frame: &SharedFrame) -> bool {
+        frame.push_class().is_none_or(|class| self.route.contract == Some(class.contract))
+    }
+
+    /// Queues a push for this connection alone. A reliable one waits for room.
+    pub(crate) fn poll_push(&self, cx: &mut Context<'_>, frame: &SharedFrame) -> Poll<Delivery> {
+        let mut outbound = self.outbound.lock();
+        let delivery = match self.offer_form(&mut outbound, frame, None) {
+            Offer::Queued => Delivery::Queued,
+            Offer::Dropped => Delivery::Dropped,
+            Offer::Closed => Delivery::Closed,
+            Offer::Full(frame) if frame.len() > self.route.limits.outbox_bytes => {
+                let reason = "push larger than the outbox";
+                outbound.close(CloseFrame::new(CloseCode::TOO_BIG, reason), ClosedBy::Server);
+                Delivery::Closed
+            }
+            Offer::Full(frame) => {
+                self.route.counters.pressed(Pressure::Wait, 1);
+                outbound.wait_for_room(cx.waker(), frame.len(), &self.route);
+                return Poll::Pending;
+            }
+        };
+        outbound.wake_owner();
+        Poll::Ready(delivery)
+    }
+
+    /// How contract frames are written for this connection.
+    pub(crate) fn format(&self) -> Format {
+        self.format.unwrap_or(Format::Json)
     }
 
     /// Writes what a fan-out queued.

@@ -492,6 +492,7 @@ mod tests {
     fn route(outbox_bytes: usize) -> RouteContext {
         RouteContext {
             pattern: "/".into(),
+            contract: None,
             limits: Options::new().outbox_bytes(outbox_bytes).resolve().expect("valid options"),
             counters: Observer::default().route("/"),
             budget: Arc::new(Budget::new(usize::MAX)),

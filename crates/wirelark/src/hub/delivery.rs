@@ -26,6 +26,10 @@ pub enum Target {
     },
     /// One connection.
     Connection(ConnectionId),
+    /// Some connections.
+    Connections(Arc<[ConnectionId]>),
+    /// The connections that speak a contract.
+    Contract(&'static str),
     /// The connections of routes whose pattern begins so.
     Routes(Box<str>),
     /// Every connection.
@@ -100,13 +104,11 @@ impl std::fmt::Debug for Waiting {
 
 impl Publish {
     pub(crate) fn new(hub: Hub, target: Target, message: Message) -> Self {
-        Self {
-            hub,
-            target,
-            except: Vec::new(),
-            frame: Arc::new(SharedFrame::new(message)),
-            room_in_mailbox: None,
-        }
+        Self::shared(hub, target, SharedFrame::new(message))
+    }
+
+    pub(crate) fn shared(hub: Hub, target: Target, frame: SharedFrame) -> Self {
+        Self { hub, target, except: Vec::new(), frame: Arc::new(frame), room_in_mailbox: None }
     }
 
     /// Leaves one connection out, such as the sender.
@@ -167,7 +169,10 @@ impl Publish {
                 send.to(&mut std::iter::once(id.shard()))
             }
             Target::Connection(_) => Ok(()),
-            Target::Routes(_) | Target::Everyone => send.to(&mut (0..hub.shards.len())),
+            Target::Connections(ids) => {
+                send.to(&mut ids.iter().map(|id| id.shard()).filter(|shard| *shard < hub.shards.len()))
+            }
+            Target::Contract(_) | Target::Routes(_) | Target::Everyone => send.to(&mut (0..hub.shards.len())),
         }
     }
 }

@@ -35,6 +35,11 @@ impl Directory {
         Self { shard, slots: Mutex::default() }
     }
 
+    /// Which shard's places these are.
+    pub(crate) fn shard(&self) -> usize {
+        self.shard.into()
+    }
+
     /// Takes a slot. `None` when all are taken.
     pub(crate) fn reserve(&self, hub: Hub) -> Option<Reservation> {
         let mut slots = self.slots.lock();

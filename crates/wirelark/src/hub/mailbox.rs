@@ -64,7 +64,11 @@ impl Deliver {
     pub(crate) fn key(&self) -> Option<ConflationKey> {
         match self.target {
             Target::Room { key, .. } => key,
-            Target::Connection(_) | Target::Routes(_) | Target::Everyone => None,
+            Target::Connection(_)
+            | Target::Connections(_)
+            | Target::Contract(_)
+            | Target::Routes(_)
+            | Target::Everyone => None,
         }
     }
 

@@ -13,6 +13,7 @@ mod mailbox;
 mod ring;
 mod room;
 mod shard;
+mod users;
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -34,6 +35,8 @@ pub(crate) use self::directory::Reservation;
 use self::mailbox::{Mail, Mailbox};
 use self::room::Rooms;
 pub use self::room::{InvalidRoom, RoomName};
+pub(crate) use self::users::Present;
+use self::users::Users;
 
 /// Sends to a room, to everyone, or to one connection, from anywhere: a handler, an HTTP handler, a plain
 /// task. Cheap to clone.
@@ -49,6 +52,7 @@ struct Inner {
     shards: Box<[Arc<ShardHandle>]>,
     next_shard: AtomicUsize,
     rooms: Rooms,
+    users: Users,
     observer: Arc<Observer>,
     budget: Arc<Budget>,
     /// How connections are closed once the server has begun to stop.
@@ -79,6 +83,7 @@ impl Hub {
                 shards: (0..shards).map(handle).collect(),
                 next_shard: AtomicUsize::new(0),
                 rooms: Rooms::new(shards),
+                users: Users::default(),
                 observer,
                 budget,
                 draining: OnceLock::new(),
@@ -208,6 +213,17 @@ impl Hub {
         self.inner.rooms.leave(room, connection.shard(), || {
             shard.mailbox.put(Mail::Leave { room: room.clone(), connection });
         })
+    }
+
+    /// Notes that a connection is a user's, until the guard is dropped.
+    pub(crate) fn present(&self, user: &str, connection: ConnectionId) -> Present {
+        self.inner.users.enter(user, connection);
+        Present { hub: self.clone(), user: user.into(), connection }
+    }
+
+    /// The connections of a user.
+    pub(crate) fn connections_of(&self, user: &str) -> Arc<[ConnectionId]> {
+        self.inner.users.list(user)
     }
 
     pub(crate) fn tasks(&self) -> &TaskTracker {

@@ -16,7 +16,7 @@ use super::mailbox::{Deliver, Mail};
 use super::ring::Ring;
 use super::{RoomName, ShardHandle};
 use crate::budget::Budget;
-use crate::connection::{Burst, Connection, ConnectionId, Liveness};
+use crate::connection::{Burst, Connection, ConnectionId, Liveness, RouteContext};
 use crate::observe::Observer;
 
 /// Connections served before the task yields to others.
@@ -194,30 +194,44 @@ impl Shard {
                 }
                 self.return_members(name, members);
             }
-            Target::Routes(prefix) => {
-                for slot in 0..self.slots.len() as u32 {
-                    let matches = self
-                        .place(slot)
-                        .is_some_and(|slot| slot.connection.route.pattern.starts_with(&**prefix));
-                    if matches {
-                        self.deliver_to(slot, &deliver, &mut delivered);
+            Target::Connections(ids) => {
+                let here = self.handle.directory.shard();
+                for id in ids.iter().filter(|id| id.shard() == here) {
+                    match self.slot(*id) {
+                        Some(_) => self.deliver_to(id.slot() as u32, &deliver, &mut delivered),
+                        None => delivered.offline += 1,
                     }
                 }
             }
-            Target::Everyone => {
-                for slot in 0..self.slots.len() as u32 {
-                    self.deliver_to(slot, &deliver, &mut delivered);
-                }
+            Target::Contract(contract) => {
+                self.deliver_where(&deliver, &mut delivered, |route| route.contract == Some(contract));
             }
+            Target::Routes(prefix) => {
+                self.deliver_where(&deliver, &mut delivered, |route| route.pattern.starts_with(&**prefix));
+            }
+            Target::Everyone => self.deliver_where(&deliver, &mut delivered, |_| true),
         }
         if let Some(reply) = deliver.reply {
             let _ = reply.send(delivered);
         }
     }
 
+    fn deliver_where(
+        &mut self,
+        deliver: &Deliver,
+        delivered: &mut Delivered,
+        matches: impl Fn(&RouteContext) -> bool,
+    ) {
+        for slot in 0..self.slots.len() as u32 {
+            if self.place(slot).is_some_and(|slot| matches(&slot.connection.route)) {
+                self.deliver_to(slot, deliver, delivered);
+            }
+        }
+    }
+
     fn deliver_to(&mut self, index: u32, deliver: &Deliver, delivered: &mut Delivered) {
         let Some(slot) = self.place(index) else { return };
-        if deliver.leaves_out(slot.connection.id) {
+        if deliver.leaves_out(slot.connection.id) || !slot.connection.speaks(&deliver.frame) {
             return;
         }
         let (delivery, must_flush) = slot.connection.deliver(&deliver.frame, deliver.key());

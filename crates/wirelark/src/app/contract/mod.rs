@@ -1,0 +1,320 @@
+//! The contract style: typed calls and pushes, shared with clients.
+
+mod calls;
+mod failure;
+mod peers;
+mod push;
+mod report;
+mod serving;
+mod session;
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{FromRequestParts, OriginalUri};
+use axum::response::IntoResponse;
+use http::request::Parts;
+use http::{StatusCode, header};
+use wirelark_proto::{CloseCode, CloseFrame};
+
+pub use wirelark_proto::contract::{
+    BigInt, CallDescription, CallKind, Contract, ContractHash, Delivery, Description, Format,
+    InvalidContract, Problem, PushDescription, RESERVED_NAMES,
+};
+
+pub use self::calls::Calls;
+#[doc(hidden)]
+pub use self::failure::FailureOf;
+pub use self::failure::IntoFailure;
+pub use self::peers::Peers;
+pub use self::push::{ContractRoom, Push, PushKey, Pushed, Pushes, Pushing};
+pub use self::report::{Report, ReportKind};
+pub use self::session::Session;
+
+use self::peers::Place;
+use self::report::Reports;
+use self::serving::Service;
+use super::SocketRoute;
+use super::auth::{Authenticator, Requirements, User};
+use super::error::Close;
+use super::route::Call;
+use crate::hub::RoomName;
+use crate::limits::{Options, SlowClient};
+
+/// How long a call may take, unless the route says otherwise.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+type FormatOf = Arc<dyn Fn(&Parts) -> Option<Format> + Send + Sync>;
+
+/// A server of the contract `C`, to be added to an app with [`App::contract`](crate::App::contract); made by
+/// `Chat::serve(..)`, or by hand with [`serve`].
+#[must_use = "a contract is not served until it is added to an app"]
+pub struct ContractBuilder<C, T, D> {
+    server: Arc<T>,
+    calls: Calls<C, T, D>,
+    options: Options,
+    auth: Option<Arc<dyn Authenticator>>,
+    requirements: Requirements,
+    reports: Reports,
+    concurrency: NonZeroUsize,
+    call_timeout: Duration,
+    format: Format,
+    format_of: Option<FormatOf>,
+    any_version: bool,
+}
+
+/// Serves a contract with `calls` on `server`. Each session has data `D`, made from its upgrade request; if that
+/// fails the upgrade is refused with the extractor's own answer.
+pub fn serve<C, T, D>(server: T, calls: Calls<C, T, D>) -> ContractBuilder<C, T, D>
+where
+    C: Contract,
+    T: Send + Sync + 'static,
+    D: Send + Sync + 'static,
+{
+    ContractBuilder {
+        server: Arc::new(server),
+        calls,
+        options: Options::new(),
+        auth: None,
+        requirements: Requirements::default(),
+        reports: Reports::default(),
+        concurrency: NonZeroUsize::MIN,
+        call_timeout: CALL_TIMEOUT,
+        format: Format::Json,
+        format_of: None,
+        any_version: false,
+    }
+}
+
+impl<C, T, D> ContractBuilder<C, T, D> {
+    /// Options of this route; what is left out is inherited. A contract's own default for slow clients is
+    /// [`SlowClient::Wait`]: answers wait for room, and pushes follow what each is declared with.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options.or(&self.options);
+        self
+    }
+
+    /// Authenticates this route, instead of what the scopes around it say.
+    pub fn auth(mut self, authenticator: impl Authenticator) -> Self {
+        self.auth = Some(Arc::new(authenticator));
+        self
+    }
+
+    /// The user must have this scope; otherwise 403.
+    pub fn require_scope(mut self, scope: &str) -> Self {
+        self.requirements.scopes.push(scope.into());
+        self
+    }
+
+    /// The user must have this role; otherwise 403.
+    pub fn require_role(mut self, role: &str) -> Self {
+        self.requirements.roles.push(role.into());
+        self
+    }
+
+    /// How many calls of one connection may run at the same time; one unless set. With more than one, a call
+    /// that waits does not hold up those behind it, and answers come in the order in which they are ready. What
+    /// is beyond stays unread.
+    pub fn concurrency(mut self, calls: NonZeroUsize) -> Self {
+        self.concurrency = calls;
+        self
+    }
+
+    /// How long a call may take; ten seconds unless set. Its caller is then told so, and the call is dropped at
+    /// the place where it waits.
+    pub fn call_timeout(mut self, timeout: Duration) -> Self {
+        self.call_timeout = timeout;
+        self
+    }
+
+    /// How frames are written for clients that agreed to no subprotocol; JSON unless set.
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// Asks the upgrade request for the format where no subprotocol says it, such as a query parameter.
+    pub fn format_of(mut self, of: impl Fn(&Parts) -> Option<Format> + Send + Sync + 'static) -> Self {
+        self.format_of = Some(Arc::new(of));
+        self
+    }
+
+    /// Clients made from another version of the contract may connect too. Otherwise they are told so by name.
+    pub fn any_version(mut self) -> Self {
+        self.any_version = true;
+        self
+    }
+
+    /// Where to report what no client is told about, instead of the log.
+    pub fn reports(mut self, sink: impl Fn(&Report<'_>) + Send + Sync + 'static) -> Self {
+        self.reports = Reports::to(sink);
+        self
+    }
+}
+
+impl<C, T, D> ContractBuilder<C, T, D>
+where
+    C: Contract,
+    T: Send + Sync + 'static,
+    D: Send + Sync + 'static,
+{
+    pub(super) fn into_route<S>(self, path: &str, state: S) -> SocketRoute
+    where
+        D: FromRequestParts<S>,
+        S: Clone + Send + Sync + 'static,
+    {
+        let formats = [Format::Json, Format::MsgPack].map(Format::subprotocol);
+        let defaults =
+            Options::new().protocols(formats).require_protocol(false).slow_client(SlowClient::Wait);
+        let options = self.options.or(&defaults);
+        let service = Arc::new(Service {
+            server: self.server,
+            calls: self.calls,
+            reports: self.reports,
+            concurrency: self.concurrency.get(),
+            call_timeout: self.call_timeout,
+        });
+        let version = (!self.any_version).then(|| C::describe().hash());
+        let call = call(service, self.format, self.format_of, version, state);
+        SocketRoute {
+            path: path.to_owned(),
+            call,
+            options,
+            auth: self.auth,
+            requirements: self.requirements,
+            contract: Some(C::describe()),
+            endpoint: Arc::default(),
+        }
+    }
+
+    /// Whether the contract can be served, and every call of it has a handler.
+    pub(super) fn check(&self) -> Result<(), ContractError> {
+        let description = C::describe();
+        description.check()?;
+        let contract = description.name;
+        for call in &description.calls {
+            match self.calls.find(call.name) {
+                Some(entry) if entry.kind == call.kind => {}
+                Some(_) => return Err(ContractError::Kind { contract, call: call.name }),
+                None => return Err(ContractError::Unserved { contract, call: call.name }),
+            }
+        }
+        match self.calls.names().find(|name| description.calls.iter().all(|call| call.name != *name)) {
+            Some(call) => Err(ContractError::Undeclared { contract, call }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A contract and a server that do not fit together.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContractError {
+    /// The contract itself is not one.
+    #[error(transparent)]
+    Invalid(#[from] InvalidContract),
+    /// A declared call nobody handles.
+    #[error("contract {contract}: nothing serves the call {call:?}; add it to the `Calls`")]
+    Unserved {
+        /// The contract.
+        contract: &'static str,
+        /// The call.
+        call: &'static str,
+    },
+    /// A handler for a call that is not declared.
+    #[error("contract {contract}: {call:?} is served but not declared; add it to the description")]
+    Undeclared {
+        /// The contract.
+        contract: &'static str,
+        /// The call.
+        call: &'static str,
+    },
+    /// A handler of another kind than the declared one.
+    #[error("contract {contract}: {call:?} is declared and served as different kinds (call, ack or send)")]
+    Kind {
+        /// The contract.
+        contract: &'static str,
+        /// The call.
+        call: &'static str,
+    },
+}
+
+/// What happens between the checks of the route and the 101.
+fn call<C, T, D, S>(
+    service: Arc<Service<C, T, D>>,
+    format: Format,
+    format_of: Option<FormatOf>,
+    version: Option<ContractHash>,
+    state: S,
+) -> Call
+where
+    C: Contract,
+    T: Send + Sync + 'static,
+    D: FromRequestParts<S> + Send + Sync + 'static,
+    S: Clone + Send + Sync + 'static,
+{
+    let place = Arc::new(Place::new());
+    Arc::new(move |mut parts, mut pending| {
+        let (service, place, state) = (Arc::clone(&service), Arc::clone(&place), state.clone());
+        let format_of = format_of.clone();
+        Box::pin(async move {
+            if let Some(frame) = version.and_then(|ours| other_version(&parts, C::describe().name, ours)) {
+                return pending.accept(async move |_| Err::<(), _>(Close::from(frame)));
+            }
+            let Some(room) = room_of(&parts) else {
+                return pending
+                    .turn_away((StatusCode::BAD_REQUEST, "the path is no room's name").into_response());
+            };
+            let agreed = pending.agreed.protocol.as_deref().and_then(Format::from_subprotocol);
+            let asked = agreed.or_else(|| format_of.and_then(|of| of(&parts)));
+            pending.agreed.format = Some(asked.unwrap_or(format));
+            let data = match D::from_request_parts(&mut parts, &state).await {
+                Ok(data) => data,
+                Err(rejection) => return pending.turn_away(rejection.into_response()),
+            };
+            let user = parts.extensions.get::<User>().cloned();
+            // Whatever of the request is kept now would be kept as long as the connection.
+            drop(parts);
+            drop(state);
+            pending.accept(move |socket| {
+                let (connection, hub) = (Arc::clone(socket.shared()), socket.hub().clone());
+                let session = Session::new(session::Parts { connection, hub, place, room, user, data });
+                serving::serve(service, session, socket)
+            })
+        })
+    })
+}
+
+/// How to close the connection of a client that was made from something else than this contract. It says so in
+/// a subprotocol, which is the only thing a browser can say before the 101.
+fn other_version(parts: &Parts, name: &str, ours: ContractHash) -> Option<CloseFrame> {
+    let offered = parts.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
+    let mut offered = offered.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let (theirs, version) = offered.find_map(|protocol| ContractHash::from_subprotocol(protocol.trim()))?;
+    if theirs != name {
+        let reason = format!("this is contract {name}, the client was made for {theirs}");
+        return Some(CloseFrame::new(CloseCode::OTHER_VERSION, reason));
+    }
+    (version != ours).then(|| {
+        let reason = format!("contract {name}: the client has version {version}, the server {ours}");
+        CloseFrame::new(CloseCode::OTHER_VERSION, reason)
+    })
+}
+
+/// The room of everybody who comes to the same path, as people write it.
+fn room_of(parts: &Parts) -> Option<RoomName> {
+    let path = match parts.extensions.get() {
+        Some(OriginalUri(uri)) => uri.path(),
+        None => parts.uri.path(),
+    };
+    let path = percent_encoding::percent_decode_str(path).decode_utf8().ok()?;
+    RoomName::try_from(&*path).ok()
+}
+
+impl<C, T, D> fmt::Debug for ContractBuilder<C, T, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContractBuilder").field("calls", &self.calls).finish_non_exhaustive()
+    }
+}

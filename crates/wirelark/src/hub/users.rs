@@ -1,0 +1,69 @@
+//! Which connections are whose.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use super::Hub;
+use crate::connection::ConnectionId;
+
+/// Locks the users are spread over.
+const STRIPES: usize = 64;
+
+/// Most users have one device or two.
+type Connections = SmallVec<[ConnectionId; 2]>;
+
+pub(super) struct Users {
+    stripes: Box<[Mutex<HashMap<Box<str>, Connections>>]>,
+    hasher: RandomState,
+}
+
+impl Default for Users {
+    fn default() -> Self {
+        Self { stripes: (0..STRIPES).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
+    }
+}
+
+impl Users {
+    pub(super) fn enter(&self, user: &str, connection: ConnectionId) {
+        self.stripe(user).lock().entry(user.into()).or_default().push(connection);
+    }
+
+    fn leave(&self, user: &str, connection: ConnectionId) {
+        let mut stripe = self.stripe(user).lock();
+        let Some(connections) = stripe.get_mut(user) else { return };
+        connections.retain(|other| *other != connection);
+        if connections.is_empty() {
+            stripe.remove(user);
+        }
+    }
+
+    pub(super) fn list(&self, user: &str) -> Arc<[ConnectionId]> {
+        self.stripe(user)
+            .lock()
+            .get(user)
+            .map(|connections| connections.as_slice().into())
+            .unwrap_or_default()
+    }
+
+    fn stripe(&self, user: &str) -> &Mutex<HashMap<Box<str>, Connections>> {
+        &self.stripes[self.hasher.hash_one(user) as usize % STRIPES]
+    }
+}
+
+/// A connection that is counted as a user's.
+pub(crate) struct Present {
+    pub(super) hub: Hub,
+    pub(super) user: Box<str>,
+    pub(super) connection: ConnectionId,
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.hub.inner.users.leave(&self.user, self.connection);
+    }
+}
