@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use metrics::{Key, Label, Level, Metadata, Recorder};
 use parking_lot::{Mutex, RwLock};
+use wirelark_proto::contract::{Description, PushDescription};
 use wirelark_proto::{CloseCode, Kind};
 
 /// Names of the counters. The labels of each stand behind it.
@@ -36,10 +37,13 @@ pub mod names {
     /// Connections closed: `route`, `code`.
     pub const CLOSE: &str = "websocket.close.total";
     /// Messages that found the outbox full: `route`, `outcome` = error, close, wait, drop_newest,
-    /// drop_oldest, conflate. `drop_oldest` and `conflate` count each message dropped.
+    /// drop_oldest, conflate, sample. The last three count each message dropped.
     pub const BACKPRESSURE: &str = "websocket.backpressure.total";
     /// Handlers that panicked: `route`.
     pub const PANICS: &str = "websocket.handler.panics.total";
+    /// Pushes by receiver: `route`, `push`, `outcome` = queued, drop_oldest, conflate, sample. The names of pushes
+    /// are those of the contract, which no client can make up.
+    pub const PUSHES: &str = "websocket.contract.pushes.total";
     /// Messages on a contract's route that are no frames of a contract: `route`.
     pub const MALFORMED: &str = "websocket.contract.malformed.total";
 }
@@ -90,16 +94,34 @@ pub(crate) enum Pressure {
     DropNewest,
     DropOldest,
     Conflate,
+    Sample,
 }
 
-const PRESSURES: [(Pressure, &str); 6] = [
+const PRESSURES: [(Pressure, &str); 7] = [
     (Pressure::Error, "error"),
     (Pressure::Close, "close"),
     (Pressure::Wait, "wait"),
     (Pressure::DropNewest, "drop_newest"),
     (Pressure::DropOldest, "drop_oldest"),
     (Pressure::Conflate, "conflate"),
+    (Pressure::Sample, "sample"),
 ];
+
+/// What became of a push at one receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PushOutcome {
+    Queued,
+    /// Dropped, or replaced by a newer one.
+    Dropped(Pressure),
+}
+
+/// The counters of one push: queued, then dropped by pressure.
+#[derive(Debug)]
+struct PushCounters {
+    name: &'static str,
+    queued: AtomicU64,
+    dropped: [AtomicU64; PRESSURES.len()],
+}
 
 /// The counters of one route.
 #[derive(Debug)]
@@ -112,15 +134,23 @@ pub(crate) struct RouteCounters {
     bytes_in: [AtomicU64; 4],
     messages_out: [AtomicU64; 4],
     bytes_out: [AtomicU64; 4],
-    pressure: [AtomicU64; 6],
+    pressure: [AtomicU64; PRESSURES.len()],
     panics: AtomicU64,
     malformed: AtomicU64,
+    pushes: Box<[PushCounters]>,
     closes: Mutex<BTreeMap<u16, u64>>,
 }
 
 impl RouteCounters {
-    fn new(route: &str) -> Self {
+    fn new(route: &str, contract: Option<&Description>) -> Self {
+        let pushes = contract.map_or(&[][..], |contract| &contract.pushes);
+        let counters = |push: &PushDescription| PushCounters {
+            name: push.name,
+            queued: AtomicU64::new(0),
+            dropped: Default::default(),
+        };
         Self {
+            pushes: pushes.iter().map(counters).collect(),
             route: route.into(),
             upgrades: AtomicU64::new(0),
             connections: AtomicU64::new(0),
@@ -169,6 +199,16 @@ impl RouteCounters {
         self.pressure[outcome as usize].fetch_add(messages, Relaxed);
     }
 
+    /// Each receiver of a push counts.
+    pub(crate) fn pushed(&self, push: u16, outcome: PushOutcome) {
+        let Some(counters) = self.pushes.get(usize::from(push)) else { return };
+        let counter = match outcome {
+            PushOutcome::Queued => &counters.queued,
+            PushOutcome::Dropped(pressure) => &counters.dropped[pressure as usize],
+        };
+        counter.fetch_add(1, Relaxed);
+    }
+
     fn each(&self, visit: &mut Visit<'_>) {
         let route = ("route", &*self.route);
         visit(names::UPGRADES, &[route, ("outcome", "accepted")], Value::counter(&self.upgrades));
@@ -189,6 +229,14 @@ impl RouteCounters {
         }
         visit(names::PANICS, &[route], Value::counter(&self.panics));
         visit(names::MALFORMED, &[route], Value::counter(&self.malformed));
+        for push in &self.pushes {
+            let name = ("push", push.name);
+            visit(names::PUSHES, &[route, name, ("outcome", "queued")], Value::counter(&push.queued));
+            for (pressure, label) in PRESSURES {
+                let value = Value::counter(&push.dropped[pressure as usize]);
+                visit(names::PUSHES, &[route, name, ("outcome", label)], value);
+            }
+        }
         for (code, count) in &*self.closes.lock() {
             visit(names::CLOSE, &[route, ("code", &code.to_string())], Value::Counter(*count));
         }
@@ -272,8 +320,8 @@ impl Observer {
         Self { recorder, ..Self::default() }
     }
 
-    pub(crate) fn route(&self, pattern: &str) -> Arc<RouteCounters> {
-        let counters = Arc::new(RouteCounters::new(pattern));
+    pub(crate) fn route(&self, pattern: &str, contract: Option<&Description>) -> Arc<RouteCounters> {
+        let counters = Arc::new(RouteCounters::new(pattern, contract));
         self.routes.write().push(Arc::clone(&counters));
         counters
     }

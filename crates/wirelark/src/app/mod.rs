@@ -519,10 +519,10 @@ impl SocketRoute {
             self.options.resolve().map_err(|error| BuildError::Option { route: path.clone(), error })?;
         let info = RouteInfo::new(&path, &limits, self.auth.is_some(), &self.requirements, self.contract);
         let rate = route::rate_limiter(&limits);
-        let counters = hub.observer().route(&path);
+        let counters = hub.observer().route(&path, self.contract);
         let budget = Arc::clone(hub.budget());
         let stopped = hub.stopped().clone();
-        let contract = self.contract.map(|description| description.name);
+        let contract = self.contract;
         let context = Arc::new(RouteContext { pattern: path, contract, limits, counters, budget, stopped });
         let endpoint = Endpoint {
             context,

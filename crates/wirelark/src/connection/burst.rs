@@ -5,7 +5,8 @@ use std::sync::Arc;
 use wirelark_proto::Frame;
 
 use super::Connection;
-use super::outbox::{Class, ConflationKey, GATHER_BYTES};
+use super::outbound::Wish;
+use super::outbox::{ConflationKey, GATHER_BYTES};
 use crate::observe::Traffic;
 use crate::shared_frame::SharedFrame;
 
@@ -59,10 +60,16 @@ impl Burst {
         &self.traffic
     }
 
-    /// The frames as they are queued.
-    pub(super) fn plain(&self) -> impl Iterator<Item = (Frame, Class)> {
+    /// The pushes among the frames.
+    pub(super) fn pushes(&self) -> impl Iterator<Item = u16> {
+        self.frames.iter().filter_map(|(frame, _)| frame.push_class()).map(|class| class.index)
+    }
+
+    /// The frames as they are offered, with what is asked for each.
+    pub(super) fn plain(&self) -> impl Iterator<Item = (Frame, Wish)> {
         self.iter().map(|(frame, key)| {
-            (frame.plain(), if key.is_some() { Class::Data(key) } else { frame.kind().into() })
+            let wish = frame.push_class().map_or(Wish::Plain(key), |class| Wish::Push(*class));
+            (frame.plain(), wish)
         })
     }
 }

@@ -36,10 +36,11 @@ impl<T: Item> LazyQueue<T> {
         item
     }
 
-    pub(crate) fn remove(&mut self, index: usize) -> Option<T> {
-        let item = self.0.as_mut()?.remove(index);
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&T) -> bool) {
+        if let Some(queue) = &mut self.0 {
+            queue.retain(keep);
+        }
         self.rest_if_empty();
-        item
     }
 
     pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut T> {

@@ -7,8 +7,10 @@
 //!
 //! Lock order: `inbound`, then `outbound`. Neither is held while user code runs.
 
+mod backlog;
 mod burst;
 mod driver;
+mod gap;
 mod id;
 mod inbound;
 mod lazy_queue;
@@ -23,7 +25,7 @@ use std::task::{Context, Poll, Waker, ready};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wirelark_proto::contract::Format;
+use wirelark_proto::contract::{Description, Format};
 use wirelark_proto::{
     CloseCode, CloseFrame, Compression, Config, Frame, Kind, Message, Protocol, ProtocolError, Role,
 };
@@ -40,7 +42,7 @@ pub(crate) use self::inbound::End;
 use self::inbound::{Arrived, Inbound};
 pub(crate) use self::liveness::Liveness;
 pub use self::outbound::{Closed, ClosedBy};
-use self::outbound::{Offer, Outbound};
+use self::outbound::{Offer, Outbound, Wish};
 use self::outbox::Class;
 pub(crate) use self::outbox::ConflationKey;
 use crate::shared_frame::{self, SharedFrame};
@@ -50,7 +52,7 @@ use crate::shared_frame::{self, SharedFrame};
 pub(crate) struct RouteContext {
     pub(crate) pattern: Box<str>,
     /// The contract the route's connections speak.
-    pub(crate) contract: Option<&'static str>,
+    pub(crate) contract: Option<&'static Description>,
     pub(crate) limits: Limits,
     pub(crate) counters: Arc<RouteCounters>,
     pub(crate) budget: Arc<Budget>,
@@ -145,6 +147,8 @@ impl Connection {
         };
         let idle_from = limits.idle.map(|_| Instant::now());
         let inbound = Inbound::new(read, Protocol::new(config), limits.control_frames, idle_from);
+        // Our own subprotocols are where clients agree to more than socka's frames.
+        let gap_format = agreed.protocol.as_deref().and_then(Format::from_subprotocol).and(agreed.format);
         let seldom = OnceLock::new();
         if let Some(protocol) = agreed.protocol {
             let _ = seldom.set(Box::new(Seldom { protocol: Some(protocol), cancel: OnceLock::new() }));
@@ -158,7 +162,7 @@ impl Connection {
             kept_open: AtomicBool::new(false),
             seldom,
             inbound: Mutex::new(inbound),
-            outbound: Mutex::new(Outbound::new(write)),
+            outbound: Mutex::new(Outbound::new(write, gap_format)),
             route,
         }
     }
@@ -329,7 +333,7 @@ impl Connection {
             }
         };
         let mut outbound = self.outbound.lock();
-        let offer = outbound.offer(frame, kind, key, &self.route);
+        let offer = outbound.offer(frame, kind, Wish::Plain(key), &self.route);
         outbound.wake_owner();
         Ok(offer)
     }
@@ -506,12 +510,15 @@ impl Connection {
 
     fn offer_form(&self, outbound: &mut Outbound, frame: &SharedFrame, key: Option<ConflationKey>) -> Offer {
         let (encoded, kind) = frame.encoded(self.format, self.compression.as_ref());
-        outbound.offer(encoded, kind, key, &self.route)
+        let wish = frame.push_class().map_or(Wish::Plain(key), |class| Wish::Push(*class));
+        outbound.offer(encoded, kind, wish, &self.route)
     }
 
     /// Whether this connection can be sent the frame at all: a push is for those who speak its contract.
     pub(crate) fn speaks(&self, frame: &SharedFrame) -> bool {
-        frame.push_class().is_none_or(|class| self.route.contract == Some(class.contract))
+        frame
+            .push_class()
+            .is_none_or(|class| self.route.contract.is_some_and(|contract| contract.name == class.contract))
     }
 
     /// Queues a push for this connection alone. A reliable one waits for room.

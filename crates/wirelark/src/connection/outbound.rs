@@ -6,16 +6,22 @@
 
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
+use smallvec::SmallVec;
+use tokio::time::Instant;
+use wirelark_proto::contract::{Delivery, Format};
 use wirelark_proto::{CloseCode, CloseFrame, Frame, Kind, Text};
 
 use super::RouteContext;
 use super::burst::Burst;
-use super::outbox::{Class, ConflationKey, Outbox};
+use super::gap::Gap;
+use super::outbox::{Class, ConflationKey, Outbox, Treatment};
 use crate::budget::Budget;
 use crate::limits::SlowClient;
 use crate::net::wire::WriteWire;
-use crate::observe::{Pressure, Traffic};
+use crate::observe::{Pressure, PushOutcome, Traffic};
+use crate::shared_frame::PushClass;
 
 /// Queued bytes at which a burst is written before the turn ends.
 const CORK_BYTES: usize = 64 * 1024;
@@ -66,6 +72,42 @@ pub(crate) enum Offer {
     Closed,
 }
 
+/// What a sender asks for, should the client be behind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wish {
+    /// What the route says; under [`SlowClient::Conflate`] by this key.
+    Plain(Option<ConflationKey>),
+    /// What the push says.
+    Push(PushClass),
+}
+
+impl Wish {
+    fn treatment(&self, route: &RouteContext) -> Treatment {
+        let policy = route.limits.slow_client;
+        match self {
+            Self::Plain(key) => Treatment {
+                key: key.filter(|_| policy == SlowClient::Conflate),
+                droppable: policy == SlowClient::DropOldest,
+                push: None,
+            },
+            Self::Push(class) => Treatment {
+                key: class.key.filter(|_| class.delivery == Delivery::Conflate),
+                droppable: matches!(class.delivery, Delivery::DropOldest | Delivery::Sample { .. }),
+                push: Some(class.index),
+            },
+        }
+    }
+}
+
+/// Whether an outbox has room for a message after all.
+enum Room {
+    Made,
+    /// No; what to do is up to whoever sends it.
+    SenderDecides,
+    /// No, and this is what became of it.
+    None(Offer),
+}
+
 /// Text and binary messages since the route's counters were last told.
 #[derive(Debug, Default)]
 struct Uncounted {
@@ -113,6 +155,11 @@ pub(crate) struct Outbound {
     /// Bytes of this connection in the node's budget.
     charged: usize,
     dropped: u64,
+    /// How many of which push were dropped since the client was last told.
+    #[allow(clippy::box_collection, reason = "one word in every connection, where a vector would be three")]
+    gaps: Option<Box<Vec<(u16, u32)>>>,
+    /// How the client is told; none if it would not understand.
+    gap_format: Option<Format>,
     /// Messages queued and not yet counted: a burst is counted at once, not message by message.
     uncounted: Uncounted,
 
@@ -127,9 +174,11 @@ pub(crate) struct Outbound {
 }
 
 impl Outbound {
-    pub(crate) fn new(wire: WriteWire) -> Self {
+    pub(crate) fn new(wire: WriteWire, gap_format: Option<Format>) -> Self {
         Self {
             wire,
+            gap_format,
+            gaps: None,
             outbox: Outbox::default(),
             stalled: false,
             in_turn: false,
@@ -146,59 +195,101 @@ impl Outbound {
         }
     }
 
-    /// Queues a data message, or applies the route's policy where there is no room.
-    pub(crate) fn offer(
-        &mut self,
-        frame: Frame,
-        kind: Kind,
-        key: Option<ConflationKey>,
-        route: &RouteContext,
-    ) -> Offer {
+    /// Queues a data message, or does with it what is to be done where there is no room.
+    pub(crate) fn offer(&mut self, mut frame: Frame, kind: Kind, wish: Wish, route: &RouteContext) -> Offer {
         if self.close_queued || self.closed.is_some() {
             return Offer::Closed;
         }
-        let limits = &route.limits;
-        let payload_bytes = frame.payload.len();
-        let mut frame = frame;
-        if self.stalled
-            && limits.slow_client == SlowClient::Conflate
-            && let Some(key) = key
-        {
-            match self.outbox.conflate(key, frame) {
-                Ok(()) => return self.dropped(1, Pressure::Conflate, route),
+        let treatment = wish.treatment(route);
+        if self.stalled {
+            match self.coalesce(frame, &wish, treatment, route) {
+                Ok(()) => return Offer::Dropped,
                 Err(back) => frame = back,
             }
         }
-        if self.outbox.bytes() + frame.len() > limits.outbox_bytes {
+        let (bytes, bytes_max) = (frame.len(), route.limits.outbox_bytes);
+        if self.outbox.bytes() + bytes > bytes_max {
             // What is merely corked is written first: only what the kernel refuses is back-pressure.
             self.try_flush(route);
         }
-        if self.outbox.bytes() + frame.len() > limits.outbox_bytes {
-            match limits.slow_client {
-                SlowClient::Error | SlowClient::Wait | SlowClient::Conflate => return Offer::Full(frame),
-                SlowClient::Close => {
-                    route.counters.pressed(Pressure::Close, 1);
-                    self.close(CloseFrame::new(CloseCode::TRY_AGAIN, "send queue full"), ClosedBy::Server);
-                    return Offer::Closed;
-                }
-                SlowClient::DropNewest => return self.dropped(1, Pressure::DropNewest, route),
-                SlowClient::DropOldest => {
-                    let dropped = self.outbox.drop_oldest(frame.len(), limits.outbox_bytes);
-                    if dropped > 0 {
-                        self.dropped(dropped, Pressure::DropOldest, route);
-                    }
-                    if self.outbox.bytes() + frame.len() > limits.outbox_bytes {
-                        return self.dropped(1, Pressure::DropOldest, route);
-                    }
-                }
+        if self.outbox.bytes() + bytes > bytes_max {
+            match self.make_room(bytes, &wish, treatment, route) {
+                Room::Made => {}
+                Room::SenderDecides => return Offer::Full(frame),
+                Room::None(offer) => return offer,
             }
         }
-        self.outbox.push(frame, if key.is_some() { Class::Data(key) } else { kind.into() });
+        let payload_bytes = frame.payload.len();
+        self.outbox.push(frame, Class::Data(treatment));
         self.uncounted.add(kind, payload_bytes, route);
+        if let Wish::Push(class) = wish {
+            route.counters.pushed(class.index, PushOutcome::Queued);
+        }
         if self.outbox.bytes() >= CORK_BYTES {
             self.try_flush(route);
         }
         Offer::Queued
+    }
+
+    /// While the client is behind: puts the message where an older one of its key waits, or leaves it out of a
+    /// sample. Otherwise it comes back.
+    fn coalesce(
+        &mut self,
+        frame: Frame,
+        wish: &Wish,
+        treatment: Treatment,
+        route: &RouteContext,
+    ) -> Result<(), Frame> {
+        if let Some(key) = treatment.key {
+            self.outbox.conflate(key, frame)?;
+            self.dropped(treatment, Pressure::Conflate, route);
+            return Ok(());
+        }
+        if let Wish::Push(PushClass { index, delivery: Delivery::Sample { per_second }, .. }) = wish {
+            let interval = Duration::from_secs_f32(1.0 / per_second);
+            if !self.outbox.take_sample(*index, interval, Instant::now()) {
+                self.dropped(treatment, Pressure::Sample, route);
+                return Ok(());
+            }
+        }
+        Err(frame)
+    }
+
+    /// Does what is to be done for a message there is no room for.
+    fn make_room(&mut self, bytes: usize, wish: &Wish, treatment: Treatment, route: &RouteContext) -> Room {
+        let policy = match wish {
+            Wish::Push(PushClass { delivery: Delivery::Reliable | Delivery::Conflate, .. }) => {
+                return Room::SenderDecides;
+            }
+            Wish::Push(PushClass { delivery: Delivery::DropOldest | Delivery::Sample { .. }, .. }) => {
+                SlowClient::DropOldest
+            }
+            Wish::Plain(_) => route.limits.slow_client,
+        };
+        match policy {
+            SlowClient::Error | SlowClient::Wait | SlowClient::Conflate => Room::SenderDecides,
+            SlowClient::Close => {
+                route.counters.pressed(Pressure::Close, 1);
+                self.close(CloseFrame::new(CloseCode::TRY_AGAIN, "send queue full"), ClosedBy::Server);
+                Room::None(Offer::Closed)
+            }
+            SlowClient::DropNewest => {
+                self.dropped(treatment, Pressure::DropNewest, route);
+                Room::None(Offer::Dropped)
+            }
+            SlowClient::DropOldest => {
+                let mut oldest = SmallVec::<[Treatment; 8]>::new();
+                self.outbox.drop_oldest(bytes, route.limits.outbox_bytes, |dropped| oldest.push(dropped));
+                for dropped in oldest {
+                    self.dropped(dropped, Pressure::DropOldest, route);
+                }
+                if self.outbox.bytes() + bytes <= route.limits.outbox_bytes {
+                    return Room::Made;
+                }
+                self.dropped(treatment, Pressure::DropOldest, route);
+                Room::None(Offer::Dropped)
+            }
+        }
     }
 
     /// Writes a burst past the outbox if nothing waits in it. False if the burst must be queued instead.
@@ -218,12 +309,13 @@ impl Outbound {
             }
         };
         route.counters.sent(burst.traffic());
+        burst.pushes().for_each(|push| route.counters.pushed(push, PushOutcome::Queued));
         if written == joined.len() {
             self.flush_stream();
             return true;
         }
-        for (frame, class) in burst.plain() {
-            self.outbox.push(frame, class);
+        for (frame, wish) in burst.plain() {
+            self.outbox.push(frame, Class::Data(wish.treatment(route)));
         }
         self.outbox.advance(written);
         self.stall(route);
@@ -244,10 +336,31 @@ impl Outbound {
         }
     }
 
-    fn dropped(&mut self, messages: u64, outcome: Pressure, route: &RouteContext) -> Offer {
-        self.dropped += messages;
-        route.counters.pressed(outcome, messages);
-        Offer::Dropped
+    /// A message will not reach its client; of a push the client is told how many it missed.
+    fn dropped(&mut self, treatment: Treatment, outcome: Pressure, route: &RouteContext) {
+        self.dropped += 1;
+        route.counters.pressed(outcome, 1);
+        let Some(push) = treatment.push else { return };
+        route.counters.pushed(push, PushOutcome::Dropped(outcome));
+        let gaps = self.gaps.get_or_insert_default();
+        match gaps.iter_mut().find(|(of, _)| *of == push) {
+            Some((_, missed)) => *missed += 1,
+            None => gaps.push((push, 1)),
+        }
+    }
+
+    /// Queues the news of what was missed, for clients that understand it.
+    fn tell_gaps(&mut self, route: &RouteContext) {
+        let (Some(gaps), Some(format)) = (self.gaps.take(), self.gap_format) else { return };
+        if self.close_queued || self.closed.is_some() {
+            return;
+        }
+        for (push, missed) in *gaps {
+            let name = route.contract.and_then(|contract| contract.pushes.get(usize::from(push)));
+            if let Some(frame) = name.and_then(|push| Gap { push: push.name, missed }.frame(format)) {
+                self.outbox.push(frame, Class::Control);
+            }
+        }
     }
 
     /// Messages this connection has dropped by policy.
@@ -317,21 +430,20 @@ impl Outbound {
     /// Writes what the kernel takes, without waiting.
     pub(crate) fn try_flush(&mut self, route: &RouteContext) {
         self.uncounted.report(route);
-        if self.stalled || self.outbox.is_empty() {
-            return;
-        }
-        let Self { outbox, wire, .. } = self;
-        let outcome = outbox.poll_write(|slices| match wire.try_write(slices) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-            outcome => Poll::Ready(outcome),
-        });
-        match outcome {
-            Poll::Ready(Ok(())) => {
-                self.drained(route);
-                self.flush_stream();
+        while !self.stalled && !self.outbox.is_empty() {
+            let Self { outbox, wire, .. } = self;
+            let outcome = outbox.poll_write(|slices| match wire.try_write(slices) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+                outcome => Poll::Ready(outcome),
+            });
+            match outcome {
+                Poll::Ready(Ok(())) => {
+                    self.drained(route);
+                    self.flush_stream();
+                }
+                Poll::Ready(Err(_)) => self.broken(&route.budget),
+                Poll::Pending => self.stall(route),
             }
-            Poll::Ready(Err(_)) => self.broken(&route.budget),
-            Poll::Pending => self.stall(route),
         }
     }
 
@@ -339,7 +451,7 @@ impl Outbound {
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>, route: &RouteContext) -> Poll<()> {
         self.dirty = false;
         self.uncounted.report(route);
-        if !self.outbox.is_empty() {
+        while !self.outbox.is_empty() {
             let before = self.outbox.bytes();
             let Self { outbox, wire, .. } = self;
             match outbox.poll_write(|slices| wire.poll_write(cx, slices)) {
@@ -351,6 +463,7 @@ impl Outbound {
                     if self.outbox.bytes() < before {
                         self.wake_senders();
                     }
+                    break;
                 }
             }
         }
@@ -407,6 +520,7 @@ impl Outbound {
 
     fn drained(&mut self, route: &RouteContext) {
         self.stalled = false;
+        self.tell_gaps(route);
         self.charge(&route.budget);
         self.wake_senders();
     }
@@ -494,7 +608,7 @@ mod tests {
             pattern: "/".into(),
             contract: None,
             limits: Options::new().outbox_bytes(outbox_bytes).resolve().expect("valid options"),
-            counters: Observer::default().route("/"),
+            counters: Observer::default().route("/", None),
             budget: Arc::new(Budget::new(usize::MAX)),
             stopped: CancellationToken::new(),
         }
@@ -503,8 +617,10 @@ mod tests {
     /// An outbox of 100 bytes with `queued` in it; how often a sender that asks for `needed` is woken at once.
     fn woken_at_once(queued: usize, needed: usize, prepare: impl FnOnce(&mut Outbound)) -> usize {
         let route = route(100);
-        let mut outbound = Outbound::new(WriteWire::Closed);
-        outbound.outbox.push(Frame::unmasked(Message::from(vec![0; queued - 2])), Class::Data(None));
+        let mut outbound = Outbound::new(WriteWire::Closed, None);
+        outbound
+            .outbox
+            .push(Frame::unmasked(Message::from(vec![0; queued - 2])), Class::Data(Treatment::default()));
         prepare(&mut outbound);
         let woken = Arc::new(Woken::default());
         outbound.wait_for_room(&Waker::from(Arc::clone(&woken)), needed, &route);
@@ -522,7 +638,7 @@ mod tests {
     #[test]
     fn a_waiting_sender_is_woken_when_the_connection_closes() {
         let route = route(100);
-        let mut outbound = Outbound::new(WriteWire::Closed);
+        let mut outbound = Outbound::new(WriteWire::Closed, None);
         let woken = Arc::new(Woken::default());
         outbound.wait_for_room(&Waker::from(Arc::clone(&woken)), 101, &route);
         assert_eq!(woken.0.load(SeqCst), 0);

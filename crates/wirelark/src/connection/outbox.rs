@@ -1,17 +1,20 @@
 //! The frames that wait for a client, and how they are put on the wire.
 //!
 //! Pure data: no clock, no socket, no lock. At rest it owns no memory. A frame is either wholly queued or
-//! wholly refused; once its first byte is with the kernel it can be neither dropped nor replaced.
+//! wholly refused; once its first byte is with the kernel it can be neither dropped nor replaced. A dropped
+//! frame leaves an empty place, so that dropping costs the same wherever it stood.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::num::NonZeroU64;
 use std::task::{Poll, ready};
 use std::thread::LocalKey;
+use std::time::Duration;
 
-use wirelark_proto::{Frame, Kind};
+use tokio::time::Instant;
+use wirelark_proto::Frame;
 
+use super::backlog::Backlog;
 use super::lazy_queue::{Item, LazyQueue, Spares};
 
 /// Up to this many bytes are copied together for one plain write; more go out as a vector of slices.
@@ -37,10 +40,24 @@ const PONG_SEARCH_FRAMES: usize = 8;
 /// A key under which a newer message replaces an older one that still waits.
 pub(crate) type ConflationKey = NonZeroU64;
 
+/// Empty places are swept out when there are so many, and more of them than frames.
+const SWEEP_PLACES: usize = 64;
+
 #[derive(Debug)]
 struct Queued {
-    frame: Frame,
+    /// None once it was dropped.
+    frame: Option<Frame>,
     class: Class,
+}
+
+impl Queued {
+    fn len(&self) -> usize {
+        self.frame.as_ref().map_or(0, Frame::len)
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.frame.iter().flat_map(|frame| [frame.head.as_slice(), &frame.payload])
+    }
 }
 
 impl Item for Queued {
@@ -52,21 +69,23 @@ impl Item for Queued {
 /// What a queued frame is, as far as dropping it is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// A text or binary message; under [`SlowClient::Conflate`](crate::SlowClient) perhaps with a key.
-    Data(Option<ConflationKey>),
+    /// A text or binary message.
+    Data(Treatment),
     /// A ping or a close: few, small, never dropped.
     Control,
     /// The answer to a ping; see [`PONGS_MAX`].
     Pong,
 }
 
-impl From<Kind> for Class {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Text | Kind::Binary => Self::Data(None),
-            Kind::Ping | Kind::Pong => Self::Control,
-        }
-    }
+/// What may become of a message while its client is behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Treatment {
+    /// A newer one of the same key takes its place.
+    pub(crate) key: Option<ConflationKey>,
+    /// It may be dropped to make room.
+    pub(crate) droppable: bool,
+    /// Which push of the connection's contract it is.
+    pub(crate) push: Option<u16>,
 }
 
 #[derive(Debug, Default)]
@@ -77,64 +96,90 @@ pub(crate) struct Outbox {
     /// Bytes of the front frame that are written.
     front_written: usize,
     /// Pongs among the waiting frames.
-    pongs: usize,
-    /// Where each key waits. Built when a keyed message first meets back-pressure.
-    conflation: Option<Box<Conflation>>,
-}
-
-/// Positions are counted from the first frame ever queued, so that removing the front moves none of them.
-#[derive(Debug, Default)]
-struct Conflation {
-    removed: u64,
-    positions: HashMap<ConflationKey, u64>,
+    pongs: u32,
+    /// Empty places among them.
+    dropped: u32,
+    /// Made when a message is first replaced or dropped.
+    backlog: Option<Box<Backlog>>,
 }
 
 impl Outbox {
     pub(crate) fn push(&mut self, frame: Frame, class: Class) {
         if class == Class::Pong {
-            if self.pongs >= PONGS_MAX && self.replace_pong(&frame) {
+            if self.pongs as usize >= PONGS_MAX && self.replace_pong(&frame) {
                 return;
             }
             self.pongs += 1;
         }
-        if let (Class::Data(Some(key)), Some(conflation)) = (class, &mut self.conflation) {
-            conflation.positions.insert(key, conflation.removed + self.queue.len() as u64);
+        if let Some(backlog) = &mut self.backlog {
+            backlog.pushed(self.queue.len(), &class);
         }
         self.bytes += frame.len();
-        self.queue.push_back(Queued { frame, class });
+        self.queue.push_back(Queued { frame: Some(frame), class });
+    }
+
+    fn backlog(&mut self) -> &mut Backlog {
+        let queue = &self.queue;
+        self.backlog.get_or_insert_with(|| Box::new(Backlog::of(queue.iter().map(|queued| &queued.class))))
     }
 
     /// Puts `frame` where the waiting frame of the same key stands. False if none waits; then the frame
     /// comes back unused.
     pub(crate) fn conflate(&mut self, key: ConflationKey, frame: Frame) -> Result<(), Frame> {
-        let queue = &self.queue;
-        let conflation = self.conflation.get_or_insert_with(|| Box::new(Conflation::index(queue)));
-        let Some(&position) = conflation.positions.get(&key) else { return Err(frame) };
-        let index = (position - conflation.removed) as usize;
+        let Some(index) = self.backlog().waiting(key) else { return Err(frame) };
         if index == 0 && self.front_written > 0 {
             return Err(frame);
         }
         let Some(waiting) = self.queue.get_mut(index) else { return Err(frame) };
-        self.bytes = self.bytes - waiting.frame.len() + frame.len();
-        waiting.frame = frame;
+        self.bytes = self.bytes - waiting.len() + frame.len();
+        waiting.frame = Some(frame);
         Ok(())
     }
 
-    /// Drops the oldest messages until `needed` more bytes stay within `bytes_max`; says how many it
-    /// dropped. Control frames and the frame being written stay.
-    pub(crate) fn drop_oldest(&mut self, needed: usize, bytes_max: usize) -> u64 {
-        let mut dropped = 0;
-        let mut index = usize::from(self.front_written > 0);
-        while self.bytes + needed > bytes_max && index < self.queue.len() {
-            if matches!(self.queue[index].class, Class::Data(_)) {
-                let removed = self.queue.remove(index).expect("the index was just compared with the length");
-                self.bytes -= removed.frame.len();
-                dropped += 1;
-            } else {
-                index += 1;
+    /// Drops the oldest messages that may be dropped until `needed` more bytes stay within `bytes_max`, and
+    /// tells `dropped` which they were. Control frames and the frame being written stay.
+    pub(crate) fn drop_oldest(
+        &mut self,
+        needed: usize,
+        bytes_max: usize,
+        mut dropped: impl FnMut(Treatment),
+    ) {
+        let first = usize::from(self.front_written > 0);
+        while self.bytes + needed > bytes_max {
+            let Some(index) = self.backlog().oldest_droppable(first) else { break };
+            let Some(queued) = self.queue.get_mut(index) else { break };
+            self.bytes -= queued.len();
+            queued.frame = None;
+            self.dropped += 1;
+            let class = queued.class;
+            self.backlog().dropped(index, &class);
+            if let Class::Data(treatment) = class {
+                dropped(treatment);
             }
         }
-        dropped
+        self.sweep();
+    }
+
+    /// Takes empty places out, seldom enough that it costs each dropped frame a constant.
+    fn sweep(&mut self) {
+        if self.bytes == 0 {
+            self.queue.clear();
+            return self.rest();
+        }
+        let dropped = self.dropped as usize;
+        if dropped < SWEEP_PLACES || dropped * 2 < self.queue.len() {
+            return;
+        }
+        self.queue.retain(|queued| queued.frame.is_some());
+        self.dropped = 0;
+        if let Some(backlog) = &mut self.backlog {
+            backlog.index(self.queue.iter().map(|queued| &queued.class));
+        }
+    }
+
+    /// Whether a push that is sampled once in `interval` may be queued now.
+    pub(crate) fn take_sample(&mut self, push: u16, interval: Duration, now: Instant) -> bool {
+        self.backlog().take_sample(push, interval, now)
     }
 
     /// Forgets everything, as nobody will read it.
@@ -158,6 +203,9 @@ impl Outbox {
         mut write: impl FnMut(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<()>> {
         while !self.queue.is_empty() {
+            while self.queue.front().is_some_and(|front| front.frame.is_none()) {
+                self.pop_front();
+            }
             let written = ready!(self.poll_write_once(&mut write))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -174,9 +222,8 @@ impl Outbox {
         if self.bytes <= GATHER_BYTES {
             return GATHER.with_borrow_mut(|gather| {
                 gather.clear();
-                for queued in self.queue.iter() {
-                    gather.extend_from_slice(queued.frame.head.as_slice());
-                    gather.extend_from_slice(&queued.frame.payload);
+                for part in self.queue.iter().flat_map(Queued::parts) {
+                    gather.extend_from_slice(part);
                 }
                 write(&[IoSlice::new(&gather[self.front_written..])])
             });
@@ -185,7 +232,7 @@ impl Outbox {
         let mut count = 0;
         let mut skip = self.front_written;
         for queued in self.queue.iter().take(FRAMES_PER_WRITE) {
-            for part in [queued.frame.head.as_slice(), &queued.frame.payload] {
+            for part in queued.parts() {
                 let skipped = skip.min(part.len());
                 skip -= skipped;
                 if part.len() > skipped {
@@ -205,7 +252,7 @@ impl Outbox {
             return self.rest();
         }
         while let Some(front) = self.queue.front() {
-            let left = front.frame.len() - self.front_written;
+            let left = front.len() - self.front_written;
             if written < left {
                 self.front_written += written;
                 return;
@@ -217,17 +264,14 @@ impl Outbox {
     }
 
     fn pop_front(&mut self) {
-        let popped = self.queue.pop_front();
-        if matches!(popped, Some(Queued { class: Class::Pong, .. })) {
-            self.pongs -= 1;
+        let Some(popped) = self.queue.pop_front() else { return };
+        match (popped.frame, popped.class) {
+            (None, _) => self.dropped -= 1,
+            (Some(_), Class::Pong) => self.pongs -= 1,
+            (Some(_), Class::Data(_) | Class::Control) => {}
         }
-        if let Some(conflation) = &mut self.conflation {
-            if let Some(Queued { class: Class::Data(Some(key)), .. }) = popped
-                && conflation.positions.get(&key) == Some(&conflation.removed)
-            {
-                conflation.positions.remove(&key);
-            }
-            conflation.removed += 1;
+        if let Some(backlog) = &mut self.backlog {
+            backlog.popped(&popped.class);
         }
     }
 
@@ -235,7 +279,8 @@ impl Outbox {
     fn rest(&mut self) {
         self.front_written = 0;
         self.pongs = 0;
-        self.conflation = None;
+        self.dropped = 0;
+        self.backlog = None;
     }
 
     fn replace_pong(&mut self, frame: &Frame) -> bool {
@@ -243,19 +288,9 @@ impl Outbox {
         let mut newest = (first..self.queue.len()).rev().take(PONG_SEARCH_FRAMES);
         let Some(at) = newest.find(|index| self.queue[*index].class == Class::Pong) else { return false };
         let Some(waiting) = self.queue.get_mut(at) else { return false };
-        self.bytes = self.bytes - waiting.frame.len() + frame.len();
-        waiting.frame = frame.clone();
+        self.bytes = self.bytes - waiting.len() + frame.len();
+        waiting.frame = Some(frame.clone());
         true
-    }
-}
-
-impl Conflation {
-    fn index(queue: &VecDeque<Queued>) -> Self {
-        let positions = queue.iter().enumerate().filter_map(|(position, queued)| match queued.class {
-            Class::Data(Some(key)) => Some((key, position as u64)),
-            _ => None,
-        });
-        Self { removed: 0, positions: positions.collect() }
     }
 }
 
@@ -270,8 +305,16 @@ mod tests {
         Frame::unmasked(Message::Binary(Bytes::from_static(payload.as_bytes())))
     }
 
+    const DATA: Class = Class::Data(Treatment { key: None, droppable: true, push: None });
+
     fn key(key: u64) -> Class {
-        Class::Data(NonZeroU64::new(key))
+        Class::Data(Treatment { key: NonZeroU64::new(key), droppable: true, push: None })
+    }
+
+    fn drop_oldest(outbox: &mut Outbox, needed: usize, bytes_max: usize) -> usize {
+        let mut count = 0;
+        outbox.drop_oldest(needed, bytes_max, |_| count += 1);
+        count
     }
 
     /// Writes `outbox` out, at most `step` bytes a write, and returns the payloads of its two-byte-head
@@ -302,7 +345,7 @@ mod tests {
         for step in 1..40 {
             let mut outbox = Outbox::default();
             for payload in ["one", "", "three", "four"] {
-                outbox.push(frame(payload), Class::Data(None));
+                outbox.push(frame(payload), DATA);
             }
             assert_eq!(drain(&mut outbox, step), ["one", "", "three", "four"], "step {step}");
         }
@@ -314,7 +357,7 @@ mod tests {
         for step in [1, 9_999, 10_003, 1 << 20] {
             let mut outbox = Outbox::default();
             for _ in 0..5 {
-                outbox.push(frame(large), Class::Data(None));
+                outbox.push(frame(large), DATA);
             }
             let total = outbox.bytes();
             let mut written = 0;
@@ -331,11 +374,12 @@ mod tests {
     #[test]
     fn the_oldest_messages_are_dropped_but_never_control_frames() {
         let mut outbox = Outbox::default();
-        outbox.push(frame("old"), Class::Data(None));
+        outbox.push(frame("old"), DATA);
         outbox.push(frame("ping"), Class::Control);
-        outbox.push(frame("mid"), Class::Data(None));
-        outbox.push(frame("new"), Class::Data(None));
-        assert_eq!(outbox.drop_oldest(10, outbox.bytes()), 2);
+        outbox.push(frame("mid"), DATA);
+        outbox.push(frame("new"), DATA);
+        let full = outbox.bytes();
+        assert_eq!(drop_oldest(&mut outbox, 10, full), 2);
         assert_eq!(drain(&mut outbox, 3), ["ping", "new"]);
     }
 
@@ -352,7 +396,7 @@ mod tests {
         assert!(stalled.is_pending());
         assert!(outbox.conflate(NonZeroU64::new(7).unwrap(), frame("seven")).is_err());
         assert!(outbox.conflate(NonZeroU64::new(8).unwrap(), frame("eight")).is_ok());
-        assert_eq!(outbox.drop_oldest(1_000, 10), 1);
+        assert_eq!(drop_oldest(&mut outbox, 1_000, 10), 1);
         assert_eq!(outbox.bytes(), 9 - 3);
     }
 
@@ -371,9 +415,36 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_never_reads_holds_no_more_places_than_frames() {
+        let mut outbox = Outbox::default();
+        outbox.push(frame("kept"), Class::Data(Treatment::default()));
+        let full = 10 * frame("moved").len();
+        for _ in 0..10_000 {
+            drop_oldest(&mut outbox, frame("moved").len(), full);
+            outbox.push(frame("moved"), DATA);
+        }
+        assert!(outbox.bytes() <= full && outbox.queue.len() <= 2 * SWEEP_PLACES + 10);
+        let mut left = vec!["kept"];
+        left.resize(10, "moved");
+        assert_eq!(drain(&mut outbox, 4), left);
+    }
+
+    #[test]
+    fn a_sampled_push_waits_its_time() {
+        let mut outbox = Outbox::default();
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        outbox.push(frame("data"), DATA);
+        let mut sample = |push, milliseconds| {
+            outbox.take_sample(push, second, start + Duration::from_millis(milliseconds))
+        };
+        assert!(sample(1, 0) && sample(2, 500), "each push has its own time");
+        assert!(!sample(1, 999) && sample(1, 1_000) && !sample(2, 1_499));
+    }
+
+    #[test]
     fn of_a_flood_of_pongs_only_the_newest_waits() {
         let mut outbox = Outbox::default();
-        outbox.push(frame("data"), Class::Data(None));
+        outbox.push(frame("data"), DATA);
         for _ in 0..PONGS_MAX + 50 {
             outbox.push(frame("pong"), Class::Pong);
         }

@@ -204,7 +204,9 @@ impl Shard {
                 }
             }
             Target::Contract(contract) => {
-                self.deliver_where(&deliver, &mut delivered, |route| route.contract == Some(contract));
+                self.deliver_where(&deliver, &mut delivered, |route| {
+                    route.contract.is_some_and(|spoken| spoken.name == *contract)
+                });
             }
             Target::Routes(prefix) => {
                 self.deliver_where(&deliver, &mut delivered, |route| route.pattern.starts_with(&**prefix));

@@ -16,9 +16,10 @@ const STRIPES: usize = 64;
 
 /// Most users have one device or two.
 type Connections = SmallVec<[ConnectionId; 2]>;
+type ByUser = HashMap<Box<str>, Connections>;
 
 pub(super) struct Users {
-    stripes: Box<[Mutex<HashMap<Box<str>, Connections>>]>,
+    stripes: Box<[Mutex<ByUser>]>,
     hasher: RandomState,
 }
 
@@ -50,7 +51,7 @@ impl Users {
             .unwrap_or_default()
     }
 
-    fn stripe(&self, user: &str) -> &Mutex<HashMap<Box<str>, Connections>> {
+    fn stripe(&self, user: &str) -> &Mutex<ByUser> {
         &self.stripes[self.hasher.hash_one(user) as usize % STRIPES]
     }
 }

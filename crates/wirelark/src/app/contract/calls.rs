@@ -12,8 +12,11 @@ use wirelark_proto::contract::{CallKind, DecodeError, Format, Request, Response}
 use super::failure::{Failure, IntoFailure};
 use super::session::Session;
 
-/// A call that has begun: the encoded answer, if there is one, or what went wrong.
-pub(super) type Running = Pin<Box<dyn Future<Output = Result<Option<Vec<u8>>, Failure>> + Send>>;
+/// How a call ended: with the encoded answer, if there is to be one, or with what went wrong.
+pub(super) type Ended = Result<Option<Vec<u8>>, Failure>;
+
+/// A call that has begun.
+pub(super) type Running = Pin<Box<dyn Future<Output = Ended> + Send>>;
 
 type Invoke<C, T, D> =
     Box<dyn Fn(&Arc<T>, Session<C, D>, &Request<'_>) -> Result<Running, DecodeError> + Send + Sync>;
@@ -136,7 +139,7 @@ where
         E: IntoFailure,
         F: Fn(Arc<T>, Session<C, D>, I) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<O, E>> + Send + 'static,
-        A: Fn(Format, &str, O) -> Result<Option<Vec<u8>>, Failure> + Copy + Send + Sync + 'static,
+        A: Fn(Format, &str, O) -> Ended + Copy + Send + Sync + 'static,
     {
         let invoke: Invoke<C, T, D> = Box::new(move |server, session, request| {
             let input = request.body.decode::<I>()?;

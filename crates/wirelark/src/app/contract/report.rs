@@ -46,7 +46,9 @@ pub enum ReportKind {
 
 /// Where reports go: into the log, unless the route has its own sink.
 #[derive(Clone, Default)]
-pub(super) struct Reports(Option<Arc<dyn Fn(&Report<'_>) + Send + Sync>>);
+pub(super) struct Reports(Option<Sink>);
+
+type Sink = Arc<dyn Fn(&Report<'_>) + Send + Sync>;
 
 impl Reports {
     pub(super) fn to(sink: impl Fn(&Report<'_>) + Send + Sync + 'static) -> Self {

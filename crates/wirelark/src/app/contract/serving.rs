@@ -21,7 +21,7 @@ use uuid::Uuid;
 use wirelark_proto::contract::{DecodeError, Envelope, ErrorResponse, Format, Problem, Request};
 use wirelark_proto::{Kind, Message};
 
-use super::calls::{Calls, Running};
+use super::calls::{Calls, Ended, Running};
 use super::failure::Failure;
 use super::push;
 use super::report::{Report, ReportKind, Reports};
@@ -41,11 +41,11 @@ pub(super) struct Service<C, T, D> {
 /// A call that did not end at once.
 struct Pending {
     call: Call,
-    running: Pin<Box<dyn Future<Output = Result<Option<Vec<u8>>, Failure>> + Send>>,
+    running: Running,
 }
 
 impl Future for Pending {
-    type Output = (Call, Result<Option<Vec<u8>>, Failure>);
+    type Output = (Call, Ended);
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
@@ -71,7 +71,7 @@ enum Begun {
 
 enum Step {
     Received(Message),
-    Ended(Call, Result<Option<Vec<u8>>, Failure>),
+    Ended(Call, Ended),
     /// Nothing more will be received, and nothing runs.
     Over,
 }
@@ -281,7 +281,7 @@ where
         }
     }
 
-    async fn end(&mut self, call: &Call, result: Result<Option<Vec<u8>>, Failure>) {
+    async fn end(&mut self, call: &Call, result: Ended) {
         self.session.end_call(call.number);
         match result {
             Ok(Some(frame)) => self.send(frame).await,
