@@ -70,7 +70,7 @@ impl Connection {
         let then = match target.dialect {
             _ if target.greeting => Stage::Greeting,
             Dialect::SocketIo(_) => Stage::Prologue,
-            Dialect::WebSocket | Dialect::Floor => Stage::Open,
+            Dialect::WebSocket | Dialect::Floor | Dialect::Socka => Stage::Open,
         };
         let (handshake, request) = Handshake::start(request(target)?)?;
         let protocol = Protocol::new(Config {
@@ -94,9 +94,13 @@ impl Connection {
 
     /// Adds a message to what the next [`flush`](Self::flush) sends.
     pub fn queue(&mut self, template: &Template, stamp: Stamp) {
-        let (before, after) = self.dialect.wrapping();
+        let wrapping = self.dialect.request();
         let key = next_key(&mut self.mask_key, self.dialect);
-        let parts = [before.as_bytes(), &stamp.encode(), template.filler(), after.as_bytes()];
+        let stamp = stamp.encode();
+        let id: &[u8] = if wrapping.between.is_some() { &stamp } else { &[] };
+        let between = wrapping.between.unwrap_or_default();
+        let (before, after) = (wrapping.before.as_bytes(), wrapping.after.as_bytes());
+        let parts = [before, id, between.as_bytes(), &stamp, template.filler(), after];
         write_frame(Opcode::Text, &parts, key, &mut self.unsent);
     }
 

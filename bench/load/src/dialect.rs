@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::message::STAMP_BYTES;
+
 /// The language of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -12,6 +14,8 @@ pub enum Dialect {
     /// RFC 6455 except that the generator does not mask, so that a server that only returns bytes returns valid
     /// server frames.
     Floor,
+    /// Calls of a contract: socka's frames in JSON. A message is the text of a call `echo`.
+    Socka,
     /// Socket.IO 5 over Engine.IO 4 over WebSocket; events are named after what is to happen with them.
     SocketIo(Event),
 }
@@ -36,6 +40,26 @@ pub enum Incoming<'a> {
     Connected,
 }
 
+/// What stands around a payload. Where something stands between, the payload's stamp is written before it too: it is
+/// the id of a call.
+#[derive(Debug, Clone, Copy)]
+pub struct Wrapping {
+    pub(crate) before: &'static str,
+    pub(crate) between: Option<&'static str>,
+    pub(crate) after: &'static str,
+}
+
+impl Wrapping {
+    /// The payload inside a message. Its id must be that of the payload.
+    fn open(self, message: &[u8]) -> Option<&[u8]> {
+        let rest = message.strip_prefix(self.before.as_bytes())?;
+        let inner = rest.strip_suffix(self.after.as_bytes())?;
+        let Some(between) = self.between else { return Some(inner) };
+        let (id, rest) = inner.split_at_checked(STAMP_BYTES)?;
+        rest.strip_prefix(between.as_bytes()).filter(|payload| payload.starts_with(id))
+    }
+}
+
 impl FromStr for Dialect {
     type Err = anyhow::Error;
 
@@ -43,8 +67,9 @@ impl FromStr for Dialect {
         match name {
             "websocket" => Ok(Self::WebSocket),
             "floor" => Ok(Self::Floor),
+            "socka" => Ok(Self::Socka),
             "socketio" => Ok(Self::SocketIo(Event::Echo)),
-            _ => bail!("the dialect is `websocket`, `floor` or `socketio`"),
+            _ => bail!("the dialect is `websocket`, `floor`, `socka` or `socketio`"),
         }
     }
 }
@@ -55,7 +80,7 @@ impl Dialect {
     pub fn fanning_out(self) -> Self {
         match self {
             Self::SocketIo(_) => Self::SocketIo(Event::Fan),
-            Self::WebSocket | Self::Floor => self,
+            Self::WebSocket | Self::Floor | Self::Socka => self,
         }
     }
 
@@ -64,24 +89,38 @@ impl Dialect {
         self != Self::Floor
     }
 
-    /// What precedes and follows a payload inside its message.
-    pub fn wrapping(self) -> (&'static str, &'static str) {
+    /// What stands around a payload inside its message, on the way to the server.
+    pub fn request(self) -> Wrapping {
         match self {
-            Self::WebSocket | Self::Floor => ("", ""),
-            Self::SocketIo(Event::Echo) => (r#"42["echo",""#, r#""]"#),
-            Self::SocketIo(Event::Fan) => (r#"42["fan",""#, r#""]"#),
+            Self::WebSocket | Self::Floor => Wrapping { before: "", between: None, after: "" },
+            Self::Socka => Wrapping {
+                before: r#"{"socka":"clientRequest","v":1,"id":""#,
+                between: Some(r#"","rpc":"echo","body":{"text":""#),
+                after: r#""}}"#,
+            },
+            Self::SocketIo(Event::Echo) => Wrapping { before: r#"42["echo",""#, between: None, after: r#""]"# },
+            Self::SocketIo(Event::Fan) => Wrapping { before: r#"42["fan",""#, between: None, after: r#""]"# },
+        }
+    }
+
+    /// What stands around it on the way back.
+    fn reply(self) -> Wrapping {
+        match self {
+            Self::Socka => {
+                Wrapping { before: r#"{"socka":"serverResponse","v":1,"id":""#, ..self.request() }
+            }
+            Self::WebSocket | Self::Floor | Self::SocketIo(_) => self.request(),
         }
     }
 
     /// Reads an incoming message.
     pub fn read(self, message: &[u8]) -> Result<Incoming<'_>> {
-        let Self::SocketIo(_) = self else { return Ok(Incoming::Payload(message)) };
+        let Self::SocketIo(_) = self else {
+            return Ok(Incoming::Payload(self.reply().open(message).context("a reply of another shape")?));
+        };
         match message {
             [b'4', b'2', ..] => {
-                let (before, after) = self.wrapping();
-                let payload = message
-                    .strip_prefix(before.as_bytes())
-                    .and_then(|rest| rest.strip_suffix(after.as_bytes()));
+                let payload = self.reply().open(message);
                 Ok(Incoming::Payload(payload.context("an event has another name or shape than was sent")?))
             }
             [b'0', ..] => Ok(Incoming::Housekeeping("40")),

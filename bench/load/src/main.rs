@@ -26,7 +26,7 @@ struct Args {
     /// The request target.
     #[arg(long, default_value = "/echo")]
     path: String,
-    /// What is spoken: websocket, floor (not masked) or socketio.
+    /// What is spoken: websocket, floor (not masked), socka or socketio.
     #[arg(long, default_value = "websocket")]
     dialect: Dialect,
     /// A token for the Authorization header.

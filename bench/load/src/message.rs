@@ -95,7 +95,8 @@ impl Stamp {
     }
 }
 
-const STAMP_BYTES: usize = 16;
+/// Letters of a stamp.
+pub(crate) const STAMP_BYTES: usize = 16;
 const ASCII: &str = "The quick brown fox jumps over the lazy dog; pack my box with five dozen jugs. ";
 const NON_ASCII: &str =
     "Съешь ещё этих мягких булок. 色は匂へど散りぬるを。 Zwölf Boxkämpfer jagen Viktor. 🦊 ";

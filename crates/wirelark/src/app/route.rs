@@ -24,9 +24,9 @@ use tower_service::Service;
 use wirelark_proto::handshake::{self, server::Offer};
 
 use super::auth::{AuthError, Authenticator, Requirements, User};
-use super::contract::Description;
+use super::contract::{CallDescription, CallKind, Delivery, Description, PushDescription};
 use super::handler::SocketHandler;
-use super::upgrade::Pending;
+use super::upgrade::{Pending, Runner};
 use crate::connection::{Agreed, RouteContext};
 use crate::hub::Hub;
 use crate::limits::{Limits, Origins};
@@ -109,6 +109,7 @@ impl Endpoint {
             protocol: protocol.as_deref().and_then(|protocol| HeaderValue::from_str(protocol).ok()),
             extensions,
             agreed: Agreed { protocol, compression, format: None },
+            runner: Runner::Task,
         };
         if let Err(response) = self.admit(&mut parts).await {
             return Err(pending.turn_away(response));
@@ -263,9 +264,49 @@ pub struct ContractInfo {
     pub name: &'static str,
     /// What changes when the contract does; see [`Description::hash`].
     pub hash: Box<str>,
+    /// What clients may ask.
+    pub calls: Vec<CallInfo>,
+    /// What the server may tell.
+    pub pushes: Vec<PushInfo>,
     /// All of it.
     #[serde(skip)]
     pub description: &'static Description,
+}
+
+/// A call of a contract.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[non_exhaustive]
+pub struct CallInfo {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// What comes back.
+    pub kind: CallKind,
+}
+
+/// A push of a contract.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[non_exhaustive]
+pub struct PushInfo {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// What happens to it while its receiver is behind.
+    pub delivery: Delivery,
+}
+
+impl ContractInfo {
+    fn new(description: &'static Description) -> Self {
+        let calls = description.calls.iter();
+        let pushes = description.pushes.iter();
+        Self {
+            name: description.name,
+            hash: description.hash().to_string().into(),
+            calls: calls.map(|&CallDescription { name, kind, .. }| CallInfo { name, kind }).collect(),
+            pushes: pushes
+                .map(|&PushDescription { name, delivery, .. }| PushInfo { name, delivery })
+                .collect(),
+            description,
+        }
+    }
 }
 
 /// The limits of a route.
@@ -305,11 +346,7 @@ impl RouteInfo {
         Self {
             path: path.into(),
             kind: if contract.is_some() { "contract" } else { "socket" },
-            contract: contract.map(|description| ContractInfo {
-                name: description.name,
-                hash: description.hash().to_string().into(),
-                description,
-            }),
+            contract: contract.map(ContractInfo::new),
             protocols: limits.protocols.clone(),
             origins: match &limits.origins {
                 Origins::SameHost => vec!["same-host".into()],

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use wirelark_proto::{CONTROL_BYTES_MAX, CloseCode, CloseFrame, Message};
 
 use super::json::JsonSocket;
-use crate::connection::{Closed, ConflationKey, Connection, ConnectionId, SendError, Unsent};
+use crate::connection::{Closed, ConflationKey, Connection, ConnectionId, SendError, Unsent, Wish};
 use crate::hub::{Hub, InvalidRoom, Room, RoomName};
 
 /// One open WebSocket connection: the last argument of a socket handler.
@@ -413,7 +413,7 @@ impl Future for Sending<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         let Self { connection, unsent, key } = self.get_mut();
-        connection.poll_send(cx, unsent, *key)
+        connection.poll_send(cx, unsent, Wish::Plain(*key))
     }
 }
 

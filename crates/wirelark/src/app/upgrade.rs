@@ -14,13 +14,14 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::task::coop::unconstrained;
 use wirelark_proto::contract::Format;
 use wirelark_proto::{CloseCode, CloseFrame};
 
 use super::error::{Close, IntoOutcome};
 use super::socket::Socket;
 use crate::connection::{Agreed, Connection, ConnectionId, Driver, RouteContext};
-use crate::hub::{Hub, Reservation};
+use crate::hub::{Hub, Reservation, Turns};
 use crate::limits::SlowClient;
 #[cfg(feature = "testing")]
 use crate::net::pipe::PipeEnd;
@@ -39,6 +40,16 @@ pub struct Pending {
     pub(crate) protocol: Option<HeaderValue>,
     pub(crate) extensions: Option<HeaderValue>,
     pub(crate) agreed: Agreed,
+    pub(crate) runner: Runner,
+}
+
+/// Who polls a connection and its handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runner {
+    /// A task of its own.
+    Task,
+    /// Its shard: it costs no task, and a TCP socket costs nothing but its descriptor.
+    Shard,
 }
 
 impl Pending {
@@ -158,11 +169,11 @@ impl Pending {
             headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, extensions);
         }
         self.context.counters.upgraded();
-        let Self { context, hub, reservation, on_upgrade, agreed, .. } = self;
+        let Self { context, hub, reservation, on_upgrade, agreed, runner, .. } = self;
         // A task of its own only until the stream is here: what it holds is gone before the connection waits.
         hub.tasks().clone().spawn(async move {
             match on_upgrade.await {
-                Ok(upgraded) => open(upgraded, context, &hub, reservation, agreed, start),
+                Ok(upgraded) => open(upgraded, context, &hub, reservation, agreed, runner, start),
                 Err(error) => {
                     tracing::debug!(route = &*context.pattern, %error, "the client left during its upgrade")
                 }
@@ -178,28 +189,41 @@ fn open<H: Future<Output: IntoOutcome> + Send + 'static>(
     hub: &Hub,
     reservation: Reservation,
     agreed: Agreed,
+    runner: Runner,
     start: impl FnOnce(Socket) -> H,
 ) {
-    let (wires, early) = take_stream(upgraded);
-    let connection = Arc::new(Connection::new(reservation.take(), context, wires, agreed));
+    let (wires, early) = take_stream(upgraded, runner);
+    let id = reservation.take();
+    let run_queue = hub.run_queue(id).filter(|_| runner == Runner::Shard);
+    let connection = Arc::new(Connection::new(id, context, wires, agreed, run_queue));
     connection.receive_early(&early);
     drop(early);
-    hub.register(&connection);
-    let handler = start(Socket::new(Arc::clone(&connection), hub.clone()));
     let forget = {
         let hub = hub.clone();
         move |connection: &Connection| hub.forget(connection)
     };
-    hub.tasks().spawn(Driver::new(connection, handler, forget));
+    let socket = Socket::new(Arc::clone(&connection), hub.clone());
+    match runner {
+        Runner::Task => {
+            hub.register(&connection, None);
+            hub.tasks().spawn(Driver::new(connection, start(socket), forget));
+        }
+        Runner::Shard => {
+            let driver = Driver::new(Arc::clone(&connection), start(socket), forget);
+            // Unconstrained: a shard polls many in one go, which would use up the budget of one task.
+            let turns = Box::pin(unconstrained(hub.tasks().track_future(driver)));
+            hub.register(&connection, Some(Turns(turns)));
+        }
+    }
 }
 
 /// Takes the stream out of hyper's hands, with the bytes it had read already. Hyper wraps a stream
 /// differently depending on who served the connection, so each wrapping is tried; a failed try gives the
 /// whole back. A stream nobody knows is used through hyper's wrapper, at about 11 KB more per connection.
-fn take_stream(upgraded: Upgraded) -> ((ReadWire, WriteWire), Vec<u8>) {
+fn take_stream(upgraded: Upgraded, runner: Runner) -> ((ReadWire, WriteWire), Vec<u8>) {
     // Served by us: hyper's own HTTP/1 connection.
     let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => return (tcp(parts.io.into_inner()), parts.read_buf.into()),
+        Ok(parts) => return (tcp(parts.io.into_inner(), runner), parts.read_buf.into()),
         Err(upgraded) => upgraded,
     };
     #[cfg(feature = "tls")]
@@ -214,7 +238,7 @@ fn take_stream(upgraded: Upgraded) -> ((ReadWire, WriteWire), Vec<u8>) {
     };
     // Served by `axum::serve` or another user of hyper-util's automatic HTTP version.
     let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => return (tcp(parts.io.into_inner()), parts.read_buf.into()),
+        Ok(parts) => return (tcp(parts.io.into_inner(), runner), parts.read_buf.into()),
         Err(upgraded) => upgraded,
     };
     #[cfg(feature = "tls")]
@@ -226,12 +250,18 @@ fn take_stream(upgraded: Upgraded) -> ((ReadWire, WriteWire), Vec<u8>) {
     (wire::stream(TokioIo::new(upgraded)), Vec::new())
 }
 
-fn tcp(stream: TcpStream) -> (ReadWire, WriteWire) {
+fn tcp(stream: TcpStream, runner: Runner) -> (ReadWire, WriteWire) {
     // Without these options the connection is slower to answer and slower to notice a slow client, but works.
     if let Err(error) = socket_options::prepare(&stream) {
         tracing::debug!(%error, "socket options were refused");
     }
-    wire::tcp(stream)
+    match runner {
+        Runner::Shard if cfg!(target_os = "linux") => wire::polled(stream).unwrap_or_else(|error| {
+            tracing::error!(%error, "a socket cannot be taken from the runtime; its connection is dropped");
+            (ReadWire::Closed, WriteWire::Closed)
+        }),
+        Runner::Shard | Runner::Task => wire::tcp(stream),
+    }
 }
 
 /// An upgrade whose answer the handler decides: [`accept`](Self::accept) it, [`refuse`](Self::refuse) it,

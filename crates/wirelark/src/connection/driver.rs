@@ -52,6 +52,7 @@ pin_project_lite::pin_project! {
             if !this.disconnected {
                 this.connection.abort();
             }
+            this.connection.disown();
             this.forget();
         }
     }

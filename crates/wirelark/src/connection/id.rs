@@ -22,6 +22,15 @@ impl ConnectionId {
         Self(shard | u64::from(generation) << Self::SLOT_BITS | u64::from(slot))
     }
 
+    /// The id as a number, for those who hand it back.
+    pub(crate) fn token(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn from_token(token: u64) -> Self {
+        Self(token)
+    }
+
     pub(crate) fn shard(self) -> usize {
         (self.0 >> (Self::SLOT_BITS + Self::GENERATION_BITS)) as usize
     }

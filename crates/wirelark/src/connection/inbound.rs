@@ -6,7 +6,9 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::TcpStream;
 use std::ops::Range;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::thread::LocalKey;
 
@@ -182,6 +184,14 @@ impl Inbound {
         self.unread = true;
         self.waiting.clear();
         self.waiting_bytes = 0;
+    }
+
+    pub(crate) fn polled_socket(&self) -> Option<Arc<TcpStream>> {
+        self.wire.polled_socket()
+    }
+
+    pub(crate) fn readable(&mut self, hung_up: bool) {
+        self.wire.readable(hung_up);
     }
 
     /// Gives the wire up. Messages that wait stay.

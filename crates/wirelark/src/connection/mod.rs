@@ -17,6 +17,7 @@ mod lazy_queue;
 mod liveness;
 mod outbound;
 mod outbox;
+mod run_queue;
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
@@ -41,10 +42,12 @@ pub use self::id::ConnectionId;
 pub(crate) use self::inbound::End;
 use self::inbound::{Arrived, Inbound};
 pub(crate) use self::liveness::Liveness;
+pub(crate) use self::outbound::Wish;
 pub use self::outbound::{Closed, ClosedBy};
-use self::outbound::{Offer, Outbound, Wish};
+use self::outbound::{Offer, Outbound};
 use self::outbox::Class;
 pub(crate) use self::outbox::ConflationKey;
+pub(crate) use self::run_queue::RunQueue;
 use crate::shared_frame::{self, SharedFrame};
 
 /// What all connections of a route have in common.
@@ -119,6 +122,9 @@ pub(crate) struct Connection {
     cancelled: AtomicBool,
     killed: AtomicBool,
     kept_open: AtomicBool,
+    scheduled: AtomicBool,
+    /// Where to ask for a turn; none if a task of its own polls it.
+    run_queue: Option<Arc<RunQueue>>,
     /// The subprotocol, and a token once somebody has asked for it.
     seldom: OnceLock<Box<Seldom>>,
     inbound: Mutex<Inbound>,
@@ -138,6 +144,7 @@ impl Connection {
         route: Arc<RouteContext>,
         (read, write): (ReadWire, WriteWire),
         agreed: Agreed,
+        run_queue: Option<Arc<RunQueue>>,
     ) -> Self {
         let limits = &route.limits;
         let config = Config {
@@ -160,6 +167,8 @@ impl Connection {
             cancelled: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             kept_open: AtomicBool::new(false),
+            scheduled: AtomicBool::new(false),
+            run_queue,
             seldom,
             inbound: Mutex::new(inbound),
             outbound: Mutex::new(Outbound::new(write, gap_format)),
@@ -174,6 +183,23 @@ impl Connection {
         let mut inbound = self.inbound.lock();
         let arrived = inbound.receive(bytes);
         self.act_on(arrived, &mut inbound);
+    }
+
+    /// The socket, if whoever owns the connection is to watch it.
+    pub(crate) fn polled_socket(&self) -> Option<Arc<std::net::TcpStream>> {
+        self.inbound.lock().polled_socket()
+    }
+
+    /// The watched socket has something to read or room to write.
+    pub(crate) fn ready(&self, hung_up: bool) {
+        self.inbound.lock().readable(hung_up);
+        self.schedule();
+    }
+
+    /// Nobody polls the connection any more.
+    fn disown(&self) {
+        let owner = self.outbound.lock().owner.take();
+        drop(owner);
     }
 
     fn begin_turn(&self, waker: &Waker) {
@@ -278,7 +304,7 @@ impl Connection {
 
     /// Queues a message without waiting.
     pub(crate) fn try_send(&self, message: Message, key: Option<ConflationKey>) -> Result<(), SendError> {
-        match self.offer(Unsent::Message(message), key)? {
+        match self.offer(Unsent::Message(message), Wish::Plain(key))? {
             Offer::Queued | Offer::Dropped => Ok(()),
             Offer::Full(_) => {
                 self.route.counters.pressed(Pressure::Error, 1);
@@ -293,14 +319,16 @@ impl Connection {
         &self,
         cx: &mut Context<'_>,
         unsent: &mut Option<Unsent>,
-        key: Option<ConflationKey>,
+        wish: Wish,
     ) -> Poll<Result<(), SendError>> {
         let Some(offered) = unsent.take() else { return Poll::Ready(Ok(())) };
         let kind = offered.kind();
-        match self.offer(offered, key)? {
+        match self.offer(offered, wish)? {
             Offer::Queued | Offer::Dropped => Poll::Ready(Ok(())),
             Offer::Closed => Poll::Ready(Err(SendError::Closed)),
-            Offer::Full(_) if self.route.limits.slow_client != SlowClient::Wait => {
+            Offer::Full(_)
+                if !matches!(wish, Wish::Answer) && self.route.limits.slow_client != SlowClient::Wait =>
+            {
                 self.route.counters.pressed(Pressure::Error, 1);
                 Poll::Ready(Err(SendError::Full))
             }
@@ -317,7 +345,7 @@ impl Connection {
         }
     }
 
-    fn offer(&self, unsent: Unsent, key: Option<ConflationKey>) -> Result<Offer, SendError> {
+    fn offer(&self, unsent: Unsent, wish: Wish) -> Result<Offer, SendError> {
         let (frame, kind) = match unsent {
             Unsent::Encoded(waited) => *waited,
             Unsent::Message(message) if message.len() > self.route.limits.message_bytes => {
@@ -333,7 +361,7 @@ impl Connection {
             }
         };
         let mut outbound = self.outbound.lock();
-        let offer = outbound.offer(frame, kind, Wish::Plain(key), &self.route);
+        let offer = outbound.offer(frame, kind, wish, &self.route);
         outbound.wake_owner();
         Ok(offer)
     }

@@ -77,6 +77,8 @@ pub(crate) enum Offer {
 pub(crate) enum Wish {
     /// What the route says; under [`SlowClient::Conflate`] by this key.
     Plain(Option<ConflationKey>),
+    /// To wait for room, whatever the route says: somebody waits for this answer.
+    Answer,
     /// What the push says.
     Push(PushClass),
 }
@@ -90,6 +92,7 @@ impl Wish {
                 droppable: policy == SlowClient::DropOldest,
                 push: None,
             },
+            Self::Answer => Treatment::default(),
             Self::Push(class) => Treatment {
                 key: class.key.filter(|_| class.delivery == Delivery::Conflate),
                 droppable: matches!(class.delivery, Delivery::DropOldest | Delivery::Sample { .. }),
@@ -258,7 +261,8 @@ impl Outbound {
     /// Does what is to be done for a message there is no room for.
     fn make_room(&mut self, bytes: usize, wish: &Wish, treatment: Treatment, route: &RouteContext) -> Room {
         let policy = match wish {
-            Wish::Push(PushClass { delivery: Delivery::Reliable | Delivery::Conflate, .. }) => {
+            Wish::Answer
+            | Wish::Push(PushClass { delivery: Delivery::Reliable | Delivery::Conflate, .. }) => {
                 return Room::SenderDecides;
             }
             Wish::Push(PushClass { delivery: Delivery::DropOldest | Delivery::Sample { .. }, .. }) => {

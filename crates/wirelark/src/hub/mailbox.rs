@@ -1,6 +1,9 @@
 //! How others reach a shard.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -22,8 +25,10 @@ const MAIL_OVERHEAD_BYTES: usize = 128;
 
 #[derive(Debug)]
 pub(crate) enum Mail {
+    /// A connection is there; with its driver if the shard is to poll it.
     Register {
         connection: Arc<Connection>,
+        driver: Option<Turns>,
     },
     Forget {
         connection: ConnectionId,
@@ -49,6 +54,15 @@ pub(crate) enum Mail {
     },
     /// Drops all connections.
     Abort,
+}
+
+/// The driver of a connection that has no task of its own.
+pub(crate) struct Turns(pub(crate) Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl fmt::Debug for Turns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Turns")
+    }
 }
 
 /// A message for connections of one shard.

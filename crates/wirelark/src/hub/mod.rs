@@ -13,6 +13,7 @@ mod mailbox;
 mod ring;
 mod room;
 mod shard;
+mod sockets;
 mod users;
 
 use std::fmt;
@@ -26,16 +27,16 @@ use tokio_util::task::TaskTracker;
 use wirelark_proto::{CloseCode, CloseFrame, Message};
 
 use crate::budget::Budget;
-use crate::connection::{ConflationKey, Connection, ConnectionId};
+use crate::connection::{ConflationKey, Connection, ConnectionId, RunQueue};
 use crate::observe::Observer;
 
 pub use self::delivery::{Busy, Delivered, Publish, Target};
 use self::directory::Directory;
 pub(crate) use self::directory::Reservation;
+pub(crate) use self::mailbox::Turns;
 use self::mailbox::{Mail, Mailbox};
 use self::room::Rooms;
 pub use self::room::{InvalidRoom, RoomName};
-pub(crate) use self::users::Present;
 use self::users::Users;
 
 /// Sends to a room, to everyone, or to one connection, from anywhere: a handler, an HTTP handler, a plain
@@ -67,6 +68,8 @@ struct Inner {
 /// What others may touch of a shard.
 struct ShardHandle {
     mailbox: Mailbox,
+    /// Connections without a task of their own that want a turn.
+    run_queue: Arc<RunQueue>,
     directory: Directory,
 }
 
@@ -76,7 +79,7 @@ impl Hub {
         let shards = shards.clamp(1, usize::from(u8::MAX));
         let handle = |shard| {
             let directory = Directory::new(u8::try_from(shard).expect("at most 255 shards"));
-            Arc::new(ShardHandle { mailbox: Mailbox::new(), directory })
+            Arc::new(ShardHandle { mailbox: Mailbox::new(), run_queue: Arc::default(), directory })
         };
         Self {
             inner: Arc::new(Inner {
@@ -158,13 +161,19 @@ impl Hub {
         self.inner.shards[shard].directory.reserve(self.clone())
     }
 
-    /// From here on the connection receives what is sent to it, and its timers run.
-    pub(crate) fn register(&self, connection: &Arc<Connection>) {
+    /// Where a connection asks its shard for a turn.
+    pub(crate) fn run_queue(&self, connection: ConnectionId) -> Option<Arc<RunQueue>> {
+        self.inner.shards.get(connection.shard()).map(|shard| Arc::clone(&shard.run_queue))
+    }
+
+    /// From here on the connection receives what is sent to it, and its timers run. With a driver the shard polls
+    /// it too.
+    pub(crate) fn register(&self, connection: &Arc<Connection>, driver: Option<Turns>) {
         self.start();
         connection.route.counters.opened();
         let shard = &self.inner.shards[connection.id.shard()];
         shard.directory.open(connection.id);
-        shard.mailbox.put(Mail::Register { connection: Arc::clone(connection) });
+        shard.mailbox.put(Mail::Register { connection: Arc::clone(connection), driver });
         // An upgrade that was under way when the server began to stop.
         if let Some(frame) = self.inner.draining.get() {
             connection.close(frame.clone());
@@ -215,10 +224,13 @@ impl Hub {
         })
     }
 
-    /// Notes that a connection is a user's, until the guard is dropped.
-    pub(crate) fn present(&self, user: &str, connection: ConnectionId) -> Present {
+    /// A connection is a user's, until it [leaves](Self::leave_user).
+    pub(crate) fn enter_user(&self, user: &str, connection: ConnectionId) {
         self.inner.users.enter(user, connection);
-        Present { hub: self.clone(), user: user.into(), connection }
+    }
+
+    pub(crate) fn leave_user(&self, user: &str, connection: ConnectionId) {
+        self.inner.users.leave(user, connection);
     }
 
     /// The connections of a user.

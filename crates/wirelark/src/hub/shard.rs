@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::task::yield_now;
@@ -12,8 +13,9 @@ use tokio::time::{Instant, sleep_until};
 use wirelark_proto::{CloseCode, CloseFrame};
 
 use super::delivery::{Delivered, Target};
-use super::mailbox::{Deliver, Mail};
+use super::mailbox::{Deliver, Mail, Turns};
 use super::ring::Ring;
+use super::sockets::Sockets;
 use super::{RoomName, ShardHandle};
 use crate::budget::Budget;
 use crate::connection::{Burst, Connection, ConnectionId, Liveness, RouteContext};
@@ -39,11 +41,18 @@ pub(super) async fn run(handle: Arc<ShardHandle>, budget: Arc<Budget>, observer:
         rooms: HashMap::new(),
         ring: Ring::new(start),
         dirty: Vec::new(),
+        sockets: Sockets::default(),
+        ready: VecDeque::new(),
     };
     let mut mail = VecDeque::new();
     let mut tick_due = Instant::now() + TICK;
+    let mut busy = false;
     loop {
-        shard.wait(&mail, tick_due).await;
+        if busy {
+            yield_now().await;
+        } else {
+            shard.wait(tick_due).await;
+        }
         shard.handle.mailbox.take(&mut mail);
         // What goes to one room at once is written to each member at once.
         if let Some((room, burst)) = burst_for_one_room(&mut mail) {
@@ -52,6 +61,7 @@ pub(super) async fn run(handle: Arc<ShardHandle>, budget: Arc<Budget>, observer:
         while let Some(piece) = mail.pop_front() {
             shard.open(piece).await;
         }
+        busy = shard.take_turns();
         shard.flush().await;
         shard.run_timers().await;
         if Instant::now() >= tick_due {
@@ -97,17 +107,22 @@ struct Shard {
     ring: Ring,
     /// Connections with frames that nobody else will write.
     dirty: Vec<u32>,
+    /// The sockets of connections without a task of their own.
+    sockets: Sockets,
+    /// Such connections that want a turn.
+    ready: VecDeque<ConnectionId>,
 }
 
 struct Slot {
     connection: Arc<Connection>,
     liveness: Liveness,
+    /// What polls the connection, if the shard does.
+    driver: Option<Turns>,
 }
 
 impl Shard {
     /// Waits for mail or the next deadline. A shard without connections has no deadline at all.
-    async fn wait(&self, mail: &VecDeque<Mail>, tick_due: Instant) {
-        debug_assert!(mail.is_empty());
+    async fn wait(&mut self, tick_due: Instant) {
         let tick = (self.connections > 0).then_some(tick_due);
         match [self.ring.next(), tick].into_iter().flatten().min() {
             None => self.handle.mailbox.arrived().await,
@@ -115,15 +130,52 @@ impl Shard {
                 tokio::select! {
                     biased;
                     () = self.handle.mailbox.arrived() => {}
+                    () = self.handle.run_queue.arrived() => {}
+                    () = self.sockets.changed() => {}
                     () = sleep_until(deadline) => {}
                 }
             }
         }
     }
 
+    /// Gives each connection that wants one a turn; true if there may be more.
+    fn take_turns(&mut self) -> bool {
+        let Self { sockets, slots, .. } = self;
+        let mut busy = sockets.take(|ready| {
+            let id = ConnectionId::from_token(ready.token);
+            if let Some(Some(slot)) = slots.get(id.slot())
+                && slot.connection.id == id
+            {
+                slot.connection.ready(ready.hung_up);
+            }
+        });
+        if self.ready.is_empty() {
+            self.handle.run_queue.take(&mut self.ready);
+        }
+        for _ in 0..BATCH {
+            let Some(id) = self.ready.pop_front() else { break };
+            self.take_turn(id);
+        }
+        busy |= !self.ready.is_empty();
+        busy
+    }
+
+    fn take_turn(&mut self, id: ConnectionId) {
+        if self.slot(id).is_none() {
+            return;
+        }
+        let Some(Slot { connection, driver, .. }) = &mut self.slots[id.slot()] else { return };
+        connection.unschedule();
+        let Some(Turns(turns)) = driver else { return };
+        let waker = Waker::from(Arc::clone(connection));
+        if turns.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+            *driver = None;
+        }
+    }
+
     async fn open(&mut self, mail: Mail) {
         match mail {
-            Mail::Register { connection } => self.register(connection),
+            Mail::Register { connection, driver } => self.register(connection, driver),
             Mail::Forget { connection } => self.forget(connection),
             Mail::Join { room, connection } => {
                 self.rooms.entry(room).or_default().push(connection.slot() as u32);
@@ -144,7 +196,7 @@ impl Shard {
         }
     }
 
-    fn register(&mut self, connection: Arc<Connection>) {
+    fn register(&mut self, connection: Arc<Connection>, driver: Option<Turns>) {
         let (id, now) = (connection.id, Instant::now());
         if self.slots.len() <= id.slot() {
             self.slots.resize_with(id.slot() + 1, || None);
@@ -153,7 +205,16 @@ impl Shard {
         if let Some(deadline) = liveness.next(&connection, self.start) {
             self.ring.insert(id, deadline);
         }
-        self.slots[id.slot()] = Some(Slot { connection, liveness });
+        if driver.is_some() {
+            if let Some(socket) = connection.polled_socket()
+                && let Err(error) = self.sockets.add(&socket, id.token())
+            {
+                tracing::error!(connection = %id, %error, "the socket cannot be watched; its connection is dropped");
+                connection.kill();
+            }
+            connection.schedule();
+        }
+        self.slots[id.slot()] = Some(Slot { connection, liveness, driver });
         self.connections += 1;
     }
 
@@ -323,7 +384,7 @@ impl Shard {
         if self.slot(id).is_none() {
             return;
         }
-        let Some(Slot { connection, liveness }) = &mut self.slots[id.slot()] else { return };
+        let Some(Slot { connection, liveness, .. }) = &mut self.slots[id.slot()] else { return };
         if !connection.is_open() {
             // Its own task times the close handshake.
             return;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::Hub;
 use crate::connection::ConnectionId;
 
 /// Locks the users are spread over.
@@ -34,7 +33,7 @@ impl Users {
         self.stripe(user).lock().entry(user.into()).or_default().push(connection);
     }
 
-    fn leave(&self, user: &str, connection: ConnectionId) {
+    pub(super) fn leave(&self, user: &str, connection: ConnectionId) {
         let mut stripe = self.stripe(user).lock();
         let Some(connections) = stripe.get_mut(user) else { return };
         connections.retain(|other| *other != connection);
@@ -53,18 +52,5 @@ impl Users {
 
     fn stripe(&self, user: &str) -> &Mutex<ByUser> {
         &self.stripes[self.hasher.hash_one(user) as usize % STRIPES]
-    }
-}
-
-/// A connection that is counted as a user's.
-pub(crate) struct Present {
-    pub(super) hub: Hub,
-    pub(super) user: Box<str>,
-    pub(super) connection: ConnectionId,
-}
-
-impl Drop for Present {
-    fn drop(&mut self) {
-        self.hub.inner.users.leave(&self.user, self.connection);
     }
 }

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "testing")]
 pub(crate) mod pipe;
+#[cfg(target_os = "linux")]
+pub(crate) mod readiness;
 pub(crate) mod socket_options;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;

@@ -1,5 +1,6 @@
 //! The contract style: typed calls and pushes, shared with clients.
 
+mod asyncapi;
 mod calls;
 mod failure;
 mod peers;
@@ -7,6 +8,8 @@ mod push;
 mod report;
 mod serving;
 mod session;
+#[cfg(feature = "garde")]
+mod valid;
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -24,6 +27,8 @@ pub use wirelark_proto::contract::{
     InvalidContract, Problem, PushDescription, RESERVED_NAMES,
 };
 
+pub(super) use self::asyncapi::About;
+pub use self::asyncapi::AsyncApi;
 pub use self::calls::Calls;
 #[doc(hidden)]
 pub use self::failure::FailureOf;
@@ -32,6 +37,8 @@ pub use self::peers::Peers;
 pub use self::push::{ContractRoom, Push, PushKey, Pushed, Pushes, Pushing};
 pub use self::report::{Report, ReportKind};
 pub use self::session::Session;
+#[cfg(feature = "garde")]
+pub use self::valid::Valid;
 
 use self::peers::Place;
 use self::report::Reports;
@@ -40,6 +47,7 @@ use super::SocketRoute;
 use super::auth::{Authenticator, Requirements, User};
 use super::error::Close;
 use super::route::Call;
+use super::upgrade::Runner;
 use crate::hub::RoomName;
 use crate::limits::{Options, SlowClient};
 
@@ -278,8 +286,10 @@ where
             // Whatever of the request is kept now would be kept as long as the connection.
             drop(parts);
             drop(state);
+            pending.runner = Runner::Shard;
             pending.accept(move |socket| {
                 let (connection, hub) = (Arc::clone(socket.shared()), socket.hub().clone());
+                let room = place.name(room);
                 let session = Session::new(session::Parts { connection, hub, place, room, user, data });
                 serving::serve(service, session, socket)
             })

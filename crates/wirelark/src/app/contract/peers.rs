@@ -25,14 +25,18 @@ impl<C: 'static, D: Send + Sync + 'static> Place<C, D> {
         Self { paths: Mutex::new(Paths { by_room: HashMap::new(), next: 0 }) }
     }
 
-    /// Lets a session's peers see it, until the guard is dropped.
-    pub(super) fn enter(&self, session: &Session<C, D>) -> Entered<C, D> {
+    /// The name of a path, shared by all who are there.
+    pub(super) fn name(&self, room: RoomName) -> RoomName {
+        let paths = self.paths.lock();
+        paths.by_room.get_key_value(&room).map_or(room, |(shared, _)| shared.clone())
+    }
+
+    fn enter(&self, inner: &Arc<Inner<C, D>>) -> u64 {
         let mut paths = self.paths.lock();
         let order = paths.next;
         paths.next += 1;
-        let inner = Arc::clone(session.inner());
-        paths.by_room.entry(inner.room.clone()).or_default().insert(order, Arc::clone(&inner));
-        Entered { session: inner, order }
+        paths.by_room.entry(inner.room.clone()).or_default().insert(order, Arc::clone(inner));
+        order
     }
 
     fn leave(&self, room: &RoomName, order: u64) {
@@ -57,15 +61,43 @@ impl<C: 'static, D: Send + Sync + 'static> Place<C, D> {
     }
 }
 
-/// A session its peers can see.
-pub(super) struct Entered<C: 'static, D: Send + Sync + 'static> {
-    session: Arc<Inner<C, D>>,
+/// A session that is there: in its room, among its peers, and among its user's. Until it is dropped.
+pub(super) struct Attendance<C: 'static, D: Send + Sync + 'static> {
+    inner: Arc<Inner<C, D>>,
     order: u64,
 }
 
-impl<C: 'static, D: Send + Sync + 'static> Drop for Entered<C, D> {
+impl<C: 'static, D: Send + Sync + 'static> Attendance<C, D> {
+    pub(super) fn begin(session: Session<C, D>) -> Self {
+        let inner = session.into_inner();
+        let id = inner.connection.id;
+        if let Ok(room) = inner.hub.room(inner.room.clone()) {
+            room.join(id);
+        }
+        if let Some(user) = &inner.user {
+            inner.hub.enter_user(user.id(), id);
+        }
+        let order = inner.place.enter(&inner);
+        Self { inner, order }
+    }
+
+    pub(super) fn inner(&self) -> &Arc<Inner<C, D>> {
+        &self.inner
+    }
+
+    pub(super) fn session(&self) -> Session<C, D> {
+        Session::from_inner(Arc::clone(&self.inner))
+    }
+}
+
+impl<C: 'static, D: Send + Sync + 'static> Drop for Attendance<C, D> {
+    /// The rooms are left with the connection.
     fn drop(&mut self) {
-        self.session.place.leave(&self.session.room, self.order);
+        let Inner { place, room, hub, user, connection, .. } = &*self.inner;
+        place.leave(room, self.order);
+        if let Some(user) = user {
+            hub.leave_user(user.id(), connection.id);
+        }
     }
 }
 

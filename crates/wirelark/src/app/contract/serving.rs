@@ -9,7 +9,7 @@ use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::Stream;
@@ -23,10 +23,12 @@ use wirelark_proto::{Kind, Message};
 
 use super::calls::{Calls, Ended, Running};
 use super::failure::Failure;
+use super::peers::Attendance;
 use super::push;
 use super::report::{Report, ReportKind, Reports};
-use super::session::Session;
+use super::session::{Inner, Session};
 use crate::app::socket::Socket;
+use crate::connection::{Unsent, Wish};
 
 /// What all connections of a contract's route share.
 pub(super) struct Service<C, T, D> {
@@ -49,7 +51,7 @@ impl Future for Pending {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        this.running.as_mut().poll(cx).map(|result| (this.call.clone(), result))
+        this.running.as_mut().poll(cx).map(|ended| (this.call.clone(), ended))
     }
 }
 
@@ -69,13 +71,6 @@ enum Begun {
     Malformed(String),
 }
 
-enum Step {
-    Received(Message),
-    Ended(Call, Ended),
-    /// Nothing more will be received, and nothing runs.
-    Over,
-}
-
 /// Serves a session until its connection ends.
 pub(super) async fn serve<C, T, D>(service: Arc<Service<C, T, D>>, session: Session<C, D>, socket: Socket)
 where
@@ -83,37 +78,43 @@ where
     T: Send + Sync + 'static,
     D: Send + Sync + 'static,
 {
-    let inner = Arc::clone(session.inner());
-    if let Ok(room) = inner.hub.room(inner.room.clone()) {
-        room.join(session.id());
-    }
-    let _present = session.user().map(|user| inner.hub.present(user.id(), session.id()));
-    let _entered = inner.place.enter(&session);
-    let attached = service.calls.run_attached(&service.server, session.clone());
-    service.run_hook(&session, ReportKind::Attached, attached).await;
-    let close_timeout = inner.connection.route.limits.close_timeout;
+    let attendance = Attendance::begin(session);
+    // Boxed, like everything else that is there for a moment: what a session at rest holds is counted in words.
+    Box::pin(service.run_attached(attendance.session())).await;
     let mut conversation = Conversation {
-        service: &service,
-        session: &session,
+        service: Arc::clone(&service),
+        inner: Arc::clone(attendance.inner()),
         socket,
-        running: FuturesUnordered::new(),
+        running: None,
+        unsent: None,
         last: 0,
     };
-    conversation.hold(close_timeout).await;
-    let closed = service.calls.run_closed(&service.server, session.clone());
-    let closed = service.run_hook(&session, ReportKind::Closed, closed);
-    if timeout(close_timeout, closed).await.is_err() {
-        service.report(
-            &session,
-            ReportKind::Closed,
-            None,
-            &"the hook took longer than the close timeout",
-            None,
-        );
-    }
+    poll_fn(|cx| conversation.poll(cx)).await;
+    drop(conversation);
+    Box::pin(service.run_closed(attendance.session())).await;
 }
 
 impl<C: 'static, T, D: Send + Sync + 'static> Service<C, T, D> {
+    async fn run_attached(&self, session: Session<C, D>)
+    where
+        T: Send + Sync + 'static,
+    {
+        let hook = self.calls.run_attached(&self.server, session.clone());
+        self.run_hook(&session, ReportKind::Attached, hook).await;
+    }
+
+    async fn run_closed(&self, session: Session<C, D>)
+    where
+        T: Send + Sync + 'static,
+    {
+        let limit = session.inner().connection.route.limits.close_timeout;
+        let hook = self.calls.run_closed(&self.server, session.clone());
+        if timeout(limit, self.run_hook(&session, ReportKind::Closed, hook)).await.is_err() {
+            let error = "the hook took longer than the close timeout";
+            self.report(&session, ReportKind::Closed, None, &error, None);
+        }
+    }
+
     async fn run_hook(
         &self,
         session: &Session<C, D>,
@@ -147,64 +148,91 @@ impl<C: 'static, T, D: Send + Sync + 'static> Service<C, T, D> {
     }
 }
 
-struct Conversation<'a, C, T, D> {
-    service: &'a Service<C, T, D>,
-    session: &'a Session<C, D>,
+/// The frames of one connection. At rest it has its two references, its socket and nothing else.
+struct Conversation<C: 'static, T, D: Send + Sync + 'static> {
+    service: Arc<Service<C, T, D>>,
+    inner: Arc<Inner<C, D>>,
     socket: Socket,
-    running: FuturesUnordered<Pending>,
+    running: Option<Box<RunningCalls>>,
+    /// An answer that waits for room in the outbox.
+    unsent: Option<Box<Unsent>>,
     /// The number of the last call.
     last: u64,
 }
 
-impl<C, T, D> Conversation<'_, C, T, D>
+#[derive(Default)]
+struct RunningCalls {
+    calls: FuturesUnordered<Pending>,
+    /// When those that outlive the connection are dropped.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl<C, T, D> Conversation<C, T, D>
 where
     C: 'static,
     T: Send + Sync + 'static,
     D: Send + Sync + 'static,
 {
-    /// Until the connection has ended and every call with it. Calls that run on when it ends have been told so
-    /// by their token, and have `close_timeout` to come to an end; what they answer goes nowhere.
-    async fn hold(&mut self, close_timeout: Duration) {
-        let mut deadline = None;
+    /// Ready when the connection has ended, and every call with it. Calls that run on when it ends have been told
+    /// so by their token, and have the close timeout to come to an end; what they answer goes nowhere.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            match poll_fn(|cx| self.poll_step(cx, &mut deadline, close_timeout)).await {
-                Step::Received(message) => self.receive(&message).await,
-                Step::Ended(call, result) => self.end(&call, result).await,
-                Step::Over => return,
+            ready!(self.poll_unsent(cx));
+            if let Some((call, ended)) = self.poll_running(cx) {
+                self.end(&call, ended, cx);
+                continue;
             }
+            let running = self.running.as_ref().map_or(0, |running| running.calls.len());
+            if running < self.service.concurrency {
+                match Pin::new(&mut self.socket).poll_next(cx) {
+                    Poll::Ready(Some(message)) => {
+                        self.receive(&message, cx);
+                        continue;
+                    }
+                    Poll::Ready(None) if running == 0 => return Poll::Ready(()),
+                    Poll::Ready(None) | Poll::Pending => {}
+                }
+            }
+            return self.poll_outlived(cx);
         }
     }
 
-    fn poll_step(
-        &mut self,
-        cx: &mut Context<'_>,
-        deadline: &mut Option<Pin<Box<Sleep>>>,
-        close_timeout: Duration,
-    ) -> Poll<Step> {
-        if !self.running.is_empty()
-            && let Poll::Ready(Some((call, result))) = Pin::new(&mut self.running).poll_next(cx)
-        {
-            return Poll::Ready(Step::Ended(call, result));
+    /// Ready when no answer waits: nothing else is done before, so that a client that reads no answers is not
+    /// read from either.
+    fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(unsent) = self.unsent.take() {
+            self.send_on(Some(*unsent), cx);
         }
-        if self.running.len() < self.service.concurrency {
-            match Pin::new(&mut self.socket).poll_next(cx) {
-                Poll::Ready(Some(message)) => return Poll::Ready(Step::Received(message)),
-                Poll::Ready(None) if self.running.is_empty() => return Poll::Ready(Step::Over),
-                Poll::Ready(None) | Poll::Pending => {}
-            }
-        }
-        if self.session.inner().connection.is_cancelled() && !self.running.is_empty() {
-            let deadline = deadline.get_or_insert_with(|| Box::pin(sleep(close_timeout)));
-            if deadline.as_mut().poll(cx).is_ready() {
-                self.running.clear();
-                return Poll::Ready(Step::Over);
-            }
-        }
-        Poll::Pending
+        if self.unsent.is_some() { Poll::Pending } else { Poll::Ready(()) }
     }
 
-    async fn receive(&mut self, message: &Message) {
-        let format = self.session.format();
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> Option<(Call, Ended)> {
+        let running = self.running.as_mut()?;
+        match Pin::new(&mut running.calls).poll_next(cx) {
+            Poll::Ready(Some(ended)) => Some(ended),
+            Poll::Ready(None) => {
+                self.running = None;
+                None
+            }
+            Poll::Pending => None,
+        }
+    }
+
+    /// Ready when calls have outlived their connection for too long.
+    fn poll_outlived(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let connection = &self.inner.connection;
+        let Some(running) = self.running.as_mut().filter(|_| connection.is_cancelled()) else {
+            return Poll::Pending;
+        };
+        let limit = connection.route.limits.close_timeout;
+        let deadline = running.deadline.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(deadline.as_mut().poll(cx));
+        self.running = None;
+        Poll::Ready(())
+    }
+
+    fn receive(&mut self, message: &Message, cx: &mut Context<'_>) {
+        let format = self.inner.connection.format();
         if (format, message.kind()) == (Format::MsgPack, Kind::Text) {
             return self.malformed(&"socka: unexpected JSON frame in msgpack mode");
         }
@@ -212,16 +240,20 @@ where
             return;
         }
         match self.begin(format, message.as_bytes()) {
-            Begun::Running(call, running) => self.run(call, running).await,
-            Begun::Refused(frame) => self.send(frame).await,
+            Begun::Running(call, running) => self.run(call, running, cx),
+            Begun::Refused(frame) => self.send(frame, cx),
             Begun::Malformed(why) => self.malformed(&why),
         }
     }
 
     /// A frame nobody can be told about: socka's clients would not know what it belongs to.
     fn malformed(&self, why: &dyn Display) {
-        self.session.inner().connection.route.counters.malformed();
-        self.service.report(self.session, ReportKind::Malformed, None, why, None);
+        self.inner.connection.route.counters.malformed();
+        self.service.report(&self.session(), ReportKind::Malformed, None, why, None);
+    }
+
+    fn session(&self) -> Session<C, D> {
+        Session::from_inner(Arc::clone(&self.inner))
     }
 
     fn begin(&mut self, format: Format, frame: &[u8]) -> Begun {
@@ -234,16 +266,8 @@ where
         match Envelope::decode(format, frame) {
             Ok(Envelope::Request(request)) => match self.try_begin(&request) {
                 Some(Ok(begun)) => begun,
-                Some(Err(error)) => Begun::Refused(error_frame(
-                    format,
-                    &request.id,
-                    &request.call,
-                    &Problem::new(error.to_string()),
-                )),
-                None => {
-                    let text = format!("Unknown call: {}", request.call);
-                    Begun::Refused(error_frame(format, &request.id, &request.call, &Problem::new(text)))
-                }
+                Some(Err(error)) => refused(format, &request, error.to_string()),
+                None => refused(format, &request, format!("Unknown call: {}", request.call)),
             },
             Ok(_) => Begun::Malformed("socka: unexpected server-originated frame from client".to_owned()),
             Err(error) => Begun::Malformed(error.to_string()),
@@ -254,7 +278,7 @@ where
     fn try_begin(&mut self, request: &Request<'_>) -> Option<Result<Begun, DecodeError>> {
         let entry = self.service.calls.find(&request.call)?;
         let number = NonZeroU64::MIN.saturating_add(self.last);
-        let session = self.session.for_call(number);
+        let session = Session::for_call(Arc::clone(&self.inner), number);
         Some((entry.invoke)(&self.service.server, session, request).map(|running| {
             self.last += 1;
             Begun::Running(Call { number, name: entry.name, id: (&*request.id).into() }, running)
@@ -262,56 +286,50 @@ where
     }
 
     /// Most calls end without waiting for anything, and then cost nothing but themselves.
-    async fn run(&mut self, call: Call, mut running: Running) {
-        let first = poll_fn(|cx| Poll::Ready(catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)))));
-        match first.await {
-            Ok(Poll::Ready(result)) => self.end(&call, result).await,
-            Err(_) => self.end(&call, Err(Failure::Panicked)).await,
+    fn run(&mut self, call: Call, mut running: Running, cx: &mut Context<'_>) {
+        match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
+            Ok(Poll::Ready(ended)) => self.end(&call, ended, cx),
+            Err(_) => self.end(&call, Err(Failure::Panicked), cx),
             Ok(Poll::Pending) => {
                 let limit = self.service.call_timeout;
-                let running = async move {
+                let running = Box::pin(async move {
                     match timeout(limit, AssertUnwindSafe(running).catch_unwind()).await {
-                        Ok(Ok(result)) => result,
+                        Ok(Ok(ended)) => ended,
                         Ok(Err(_)) => Err(Failure::Panicked),
                         Err(_) => Err(Failure::TimedOut),
                     }
-                };
-                self.running.push(Pending { call, running: Box::pin(running) });
+                });
+                self.running.get_or_insert_default().calls.push(Pending { call, running });
             }
         }
     }
 
-    async fn end(&mut self, call: &Call, result: Ended) {
-        self.session.end_call(call.number);
-        match result {
-            Ok(Some(frame)) => self.send(frame).await,
+    fn end(&mut self, call: &Call, ended: Ended, cx: &mut Context<'_>) {
+        self.inner.end_call(call.number);
+        match ended {
+            Ok(Some(frame)) => self.send(frame, cx),
             Ok(None) => {}
             Err(failure) => {
                 let problem = self.problem(call, failure);
-                self.send(error_frame(self.session.format(), &call.id, call.name, &problem)).await;
+                let frame = error_frame(self.inner.connection.format(), &call.id, call.name, &problem);
+                self.send(frame, cx);
             }
         }
     }
 
     /// What the client is told. What it is not told goes to the log.
     fn problem(&self, call: &Call, failure: Failure) -> Problem {
-        let counters = &self.session.inner().connection.route.counters;
         match failure {
             Failure::Problem(problem) => problem,
             Failure::TimedOut => {
-                self.service.report(
-                    self.session,
-                    ReportKind::Timeout,
-                    Some(call.name),
-                    &"the call timed out",
-                    None,
-                );
+                let error = "the call timed out";
+                self.service.report(&self.session(), ReportKind::Timeout, Some(call.name), &error, None);
                 Problem::new("the call took too long").code("TIMEOUT")
             }
             Failure::Internal(error) => self.internal(call, ReportKind::Handler, &error),
             Failure::Unwritable(error) => self.internal(call, ReportKind::Output, &error),
             Failure::Panicked => {
-                counters.panicked();
+                self.inner.connection.route.counters.panicked();
                 self.internal(call, ReportKind::Handler, &"the handler panicked")
             }
         }
@@ -319,15 +337,25 @@ where
 
     fn internal(&self, call: &Call, kind: ReportKind, error: &dyn Display) -> Problem {
         let reference = Uuid::now_v7();
-        self.service.report(self.session, kind, Some(call.name), error, Some(reference));
+        self.service.report(&self.session(), kind, Some(call.name), error, Some(reference));
         Problem::new("internal error").code("INTERNAL").data(Reference { reference: reference.to_string() })
     }
 
-    async fn send(&mut self, frame: Vec<u8>) {
-        // A client that is gone needs no answer; `recv` says so next. Anything else that keeps an answer back
-        // ends the connection, so that no caller waits for ever.
-        let _ = self.socket.send(push::reply(self.session.format(), frame)).await;
+    fn send(&mut self, frame: Vec<u8>, cx: &mut Context<'_>) {
+        let message = push::reply(self.inner.connection.format(), frame);
+        self.send_on(Some(Unsent::Message(message)), cx);
     }
+
+    /// Queues an answer, or keeps it until there is room. A client that is gone needs none, and `recv` says so
+    /// next.
+    fn send_on(&mut self, mut unsent: Option<Unsent>, cx: &mut Context<'_>) {
+        let _ = self.inner.connection.poll_send(cx, &mut unsent, Wish::Answer);
+        self.unsent = unsent.map(Box::new);
+    }
+}
+
+fn refused(format: Format, request: &Request<'_>, why: String) -> Begun {
+    Begun::Refused(error_frame(format, &request.id, &request.call, &Problem::new(why)))
 }
 
 /// What a client can quote when it asks what went wrong.

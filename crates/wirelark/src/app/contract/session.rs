@@ -3,7 +3,6 @@
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use parking_lot::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
@@ -30,11 +29,26 @@ pub(super) struct Inner<C, D> {
     pub(super) place: Arc<Place<C, D>>,
     /// The room of everybody who came to the same path.
     pub(super) room: RoomName,
-    user: Option<User>,
+    pub(super) user: Option<User>,
     data: RwLock<D>,
-    /// Tokens of running calls that asked for one.
-    tokens: Mutex<Vec<(NonZeroU64, CancellationToken)>>,
-    has_tokens: AtomicBool,
+    /// Tokens of running calls that asked for one; boxed, as most calls do not.
+    tokens: Mutex<Option<Box<Tokens>>>,
+}
+
+type Tokens = Vec<(NonZeroU64, CancellationToken)>;
+
+impl<C, D> Inner<C, D> {
+    /// The call is over: whatever it left behind is told so.
+    pub(super) fn end_call(&self, call: NonZeroU64) {
+        let mut tokens = self.tokens.lock();
+        let Some(list) = &mut *tokens else { return };
+        if let Some(at) = list.iter().position(|(of, _)| *of == call) {
+            list.swap_remove(at).1.cancel();
+        }
+        if list.is_empty() {
+            *tokens = None;
+        }
+    }
 }
 
 /// What a session is made of.
@@ -50,16 +64,8 @@ pub(super) struct Parts<C, D> {
 impl<C: 'static, D: Send + Sync + 'static> Session<C, D> {
     pub(super) fn new(parts: Parts<C, D>) -> Self {
         let Parts { connection, hub, place, room, user, data } = parts;
-        let inner = Inner {
-            connection,
-            hub,
-            place,
-            room,
-            user,
-            data: RwLock::new(data),
-            tokens: Mutex::default(),
-            has_tokens: AtomicBool::new(false),
-        };
+        let inner =
+            Inner { connection, hub, place, room, user, data: RwLock::new(data), tokens: Mutex::default() };
         Self { inner: Arc::new(inner), call: None }
     }
 
@@ -71,20 +77,13 @@ impl<C: 'static, D: Send + Sync + 'static> Session<C, D> {
         &self.inner
     }
 
-    /// A handle for one call.
-    pub(super) fn for_call(&self, call: NonZeroU64) -> Self {
-        Self { inner: Arc::clone(&self.inner), call: Some(call) }
+    pub(super) fn into_inner(self) -> Arc<Inner<C, D>> {
+        self.inner
     }
 
-    /// The call is over: whatever it left behind is told so.
-    pub(super) fn end_call(&self, call: NonZeroU64) {
-        if !self.inner.has_tokens.load(SeqCst) {
-            return;
-        }
-        let mut tokens = self.inner.tokens.lock();
-        if let Some(at) = tokens.iter().position(|(of, _)| *of == call) {
-            tokens.swap_remove(at).1.cancel();
-        }
+    /// A handle for one call.
+    pub(super) fn for_call(inner: Arc<Inner<C, D>>, call: NonZeroU64) -> Self {
+        Self { inner, call: Some(call) }
     }
 
     /// The id of the connection.
@@ -158,10 +157,10 @@ impl<C: 'static, D: Send + Sync + 'static> Session<C, D> {
     pub fn token(&self) -> CancellationToken {
         let Some(call) = self.call else { return self.inner.connection.token() };
         let mut tokens = self.inner.tokens.lock();
+        let tokens = tokens.get_or_insert_default();
         if let Some((_, token)) = tokens.iter().find(|(of, _)| *of == call) {
             return token.clone();
         }
-        self.inner.has_tokens.store(true, SeqCst);
         let token = self.inner.connection.token().child_token();
         tokens.push((call, token.clone()));
         token
