@@ -16,6 +16,9 @@ trait Feed {
     fn said(n: u32, text: String);
     #[push(conflate = id)]
     fn moved(id: u32, n: u32, text: String);
+    // An argument of this name must not be taken for something the macro makes.
+    #[push(conflate(key))]
+    fn placed(key: u32);
     #[push(drop_oldest)]
     fn line(n: u32, text: String);
     #[push(sample = 10.0)]

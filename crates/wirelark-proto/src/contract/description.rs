@@ -144,6 +144,15 @@ const NAME_BYTES_MAX: usize = 128;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidContract {
+    /// A contract whose name cannot stand in a subprotocol.
+    #[error(
+        "{contract:?} is not a name for a contract; begin with a letter and go on with letters, digits and any of \
+         _ . - (at most {NAME_BYTES_MAX} bytes)"
+    )]
+    ContractName {
+        /// The contract.
+        contract: &'static str,
+    },
     /// A name with other characters than a generated client can have, or too long.
     #[error(
         "contract {contract}: {name:?} is not a name; begin with a letter and go on with letters, digits and \
@@ -251,6 +260,9 @@ impl Description {
     /// Whether clients in any language can be made of it. `#[contract]` has checked as much at compile time.
     pub fn check(&self) -> Result<(), InvalidContract> {
         let contract = self.name;
+        if !is_name(contract) || contract.contains(':') {
+            return Err(InvalidContract::ContractName { contract });
+        }
         let calls = self.calls.iter().map(|call| call.name);
         let names: Vec<&'static str> = calls.chain(self.pushes.iter().map(|push| push.name)).collect();
         for (index, &name) in names.iter().enumerate() {
@@ -485,6 +497,9 @@ mod tests {
         let long: &'static str = "x".repeat(129).leak();
         for bad in ["", "9a", "_a", "a b", "ä", "a/b", long] {
             assert!(matches!(check(bad), Err(InvalidContract::Name { .. })), "{bad}");
+        }
+        for bad in ["", "a:b", "Ä"] {
+            assert_eq!(Description::new(bad).check(), Err(InvalidContract::ContractName { contract: bad }));
         }
         assert!(matches!(check("toString"), Err(InvalidContract::Reserved { .. })));
         let twice = Description::new("C").ack::<()>("a", "").push::<()>("a", "", Delivery::Reliable);

@@ -59,6 +59,7 @@ impl Pending {
         F: FnOnce(Socket) -> Fut + Send + 'static,
         Fut: Future<Output: IntoOutcome> + Send + 'static,
     {
+        self.context.counters.upgraded();
         self.switch(handler)
     }
 
@@ -103,6 +104,7 @@ impl Pending {
                 refused
             }
             Ok(Ok(Decision::Accept(opened, slow_client))) => {
+                self.context.counters.upgraded();
                 self.with_policy(slow_client).switch(move |socket| {
                     // A handler that stopped waiting has dropped its end: its socket closes with it.
                     let _ = opened.send(socket);
@@ -122,8 +124,8 @@ impl Pending {
         response
     }
 
-    /// As [`refuse`](Self::refuse), for clients that speak our subprotocols: a browser shows its page nothing of
-    /// an HTTP refusal, so these are accepted and closed at once with the code that means the same.
+    /// Answers with a refusal that was counted already. For clients that speak our subprotocols: a browser shows its page
+    /// nothing of an HTTP refusal, so these are accepted and closed at once with the code that means the same.
     pub(crate) fn turn_away(self, response: Response) -> Response {
         let speaks_ours =
             self.agreed.protocol.as_deref().is_some_and(|it| Format::from_subprotocol(it).is_some());
@@ -138,7 +140,7 @@ impl Pending {
             }
             None => CloseFrame::new(CloseCode::twin_of(status), reason),
         };
-        self.accept(async move |_| Err::<(), _>(Close::from(frame)))
+        self.switch(async move |_| Err::<(), _>(Close::from(frame)))
     }
 
     /// The same upgrade for a connection with a policy of its own.
@@ -168,7 +170,6 @@ impl Pending {
         if let Some(extensions) = self.extensions {
             headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, extensions);
         }
-        self.context.counters.upgraded();
         let Self { context, hub, reservation, on_upgrade, agreed, runner, .. } = self;
         // A task of its own only until the stream is here: what it holds is gone before the connection waits.
         hub.tasks().clone().spawn(async move {

@@ -1,25 +1,27 @@
 //! The calls of a contract, and how a request becomes one.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use wirelark_proto::contract::{CallKind, DecodeError, Format, Request, Response};
+use wirelark_proto::contract::{CallKind, DecodeError, EncodeError, Format, Request, Response};
 
 use super::failure::{Failure, IntoFailure};
 use super::session::Session;
 
 /// How a call ended: with the encoded answer, if there is to be one, or with what went wrong.
-pub(super) type Ended = Result<Option<Vec<u8>>, Failure>;
+pub(super) type Ended = Result<Option<Bytes>, Failure>;
 
 /// A call that has begun.
 pub(super) type Running = Pin<Box<dyn Future<Output = Ended> + Send>>;
 
 type Invoke<C, T, D> =
-    Box<dyn Fn(&Arc<T>, Session<C, D>, &Request<'_>) -> Result<Running, DecodeError> + Send + Sync>;
+    Box<dyn Fn(&Arc<T>, Session<C, D>, &Request<'_>, &Arc<str>) -> Result<Running, DecodeError> + Send + Sync>;
 
 type Hook<C, T, D> =
     Box<dyn Fn(Arc<T>, Session<C, D>) -> Pin<Box<dyn Future<Output = crate::Result> + Send>> + Send + Sync>;
@@ -74,9 +76,7 @@ where
     {
         self.add(name, CallKind::Reply, handler, move |format, id, output| {
             let response = Response { id: id.into(), call: name.into(), body: Some(&output) };
-            let mut frame = Vec::with_capacity(REPLY_BYTES);
-            response.encode(format, &mut frame).map_err(Failure::Unwritable)?;
-            Ok(Some(frame))
+            encoded(|frame| response.encode(format, frame))
         })
     }
 
@@ -90,9 +90,7 @@ where
         Fut: Future<Output = Result<(), E>> + Send + 'static,
     {
         self.add(name, CallKind::Ack, handler, move |format, id, ()| {
-            let mut frame = Vec::with_capacity(REPLY_BYTES);
-            Response::void(id, name).encode(format, &mut frame).map_err(Failure::Unwritable)?;
-            Ok(Some(frame))
+            encoded(|frame| Response::void(id, name).encode(format, frame))
         })
     }
 
@@ -141,10 +139,10 @@ where
         Fut: Future<Output = Result<O, E>> + Send + 'static,
         A: Fn(Format, &str, O) -> Ended + Copy + Send + Sync + 'static,
     {
-        let invoke: Invoke<C, T, D> = Box::new(move |server, session, request| {
+        let invoke: Invoke<C, T, D> = Box::new(move |server, session, request, id| {
             let input = request.body.decode::<I>()?;
             let running = handler(Arc::clone(server), session, input);
-            let (format, id) = (request.body.format(), Box::<str>::from(&*request.id));
+            let (format, id) = (request.body.format(), Arc::clone(id));
             Ok(Box::pin(async move {
                 let output = running.await.map_err(|error| error.into_failure().0)?;
                 answer(format, &id, output)
@@ -179,8 +177,25 @@ where
     }
 }
 
-/// What a small answer takes, so that its bytes are allocated once.
-const REPLY_BYTES: usize = 128;
+/// Largest buffer a thread keeps for encoding.
+const KEPT_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    /// Answers are put together here, so that each takes one allocation of its own size.
+    static ENCODED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+fn encoded(encode: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>) -> Ended {
+    // Taken out and not borrowed: a type may do what it likes while it is serialised.
+    let mut buffer = ENCODED.take();
+    buffer.clear();
+    encode(&mut buffer).map_err(Failure::Unwritable)?;
+    let frame = Bytes::copy_from_slice(&buffer);
+    if buffer.capacity() <= KEPT_BYTES {
+        ENCODED.set(buffer);
+    }
+    Ok(Some(frame))
+}
 
 impl<C, T, D> Default for Calls<C, T, D>
 where

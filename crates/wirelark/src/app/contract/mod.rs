@@ -280,7 +280,10 @@ where
             pending.agreed.format = Some(asked.unwrap_or(format));
             let data = match D::from_request_parts(&mut parts, &state).await {
                 Ok(data) => data,
-                Err(rejection) => return pending.turn_away(rejection.into_response()),
+                Err(rejection) => {
+                    let refusal = pending.refuse(rejection.into_response());
+                    return pending.turn_away(refusal);
+                }
             };
             let user = parts.extensions.get::<User>().cloned();
             // Whatever of the request is kept now would be kept as long as the connection.
@@ -313,18 +316,43 @@ fn other_version(parts: &Parts, name: &str, ours: ContractHash) -> Option<CloseF
     })
 }
 
-/// The room of everybody who comes to the same path, as people write it.
+/// The room of everybody who comes to the same path, as people write it. Segments stay segments: a slash that is
+/// written `%2F` belongs to a parameter, and must not lead into another route's rooms.
 fn room_of(parts: &Parts) -> Option<RoomName> {
     let path = match parts.extensions.get() {
         Some(OriginalUri(uri)) => uri.path(),
         None => parts.uri.path(),
     };
-    let path = percent_encoding::percent_decode_str(path).decode_utf8().ok()?;
+    let decoded = path.split('/').map(|segment| {
+        let segment = percent_encoding::percent_decode_str(segment).decode_utf8().ok()?;
+        Some(segment.replace('/', "%2F"))
+    });
+    let path = decoded.collect::<Option<Vec<_>>>()?.join("/");
     RoomName::try_from(&*path).ok()
 }
 
 impl<C, T, D> fmt::Debug for ContractBuilder<C, T, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ContractBuilder").field("calls", &self.calls).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(path: &str) -> Option<String> {
+        let request = http::Request::get(path).body(()).expect("a path");
+        room_of(&request.into_parts().0).map(|name| name.as_str().to_owned())
+    }
+
+    #[test]
+    fn a_path_is_a_rooms_name_as_people_write_it() {
+        assert_eq!(room("/chat/lobby?name=ada").as_deref(), Some("/chat/lobby"));
+        assert_eq!(room("/chat/gr%C3%BC%C3%9Fe").as_deref(), Some("/chat/gr\u{fc}\u{df}e"));
+        assert_eq!(room("/c/x%2Fy").as_deref(), Some("/c/x%2Fy"), "a slash in a parameter leads nowhere else");
+        assert_eq!(room("/c/%0A"), None, "a control character");
+        assert_eq!(room("/c/%FF"), None, "not text");
+        assert_eq!(room(&format!("/{}", "x".repeat(300))), None, "too long");
     }
 }

@@ -8,6 +8,7 @@ use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use serde::Serialize;
 use wirelark_proto::contract::{Contract, EncodeError, Event, Format};
 use wirelark_proto::{Message, Text};
@@ -85,27 +86,27 @@ impl PushKey {
     }
 }
 
-fn message(format: Format, bytes: Vec<u8>) -> Message {
+fn message(format: Format, bytes: Bytes) -> Message {
     match format {
-        Format::Json => Message::Text(Text::from_validated(bytes.into())),
-        Format::MsgPack => Message::Binary(bytes.into()),
+        Format::Json => Message::Text(Text::from_validated(bytes)),
+        Format::MsgPack => Message::Binary(bytes),
     }
 }
 
 /// The encoded message of a session's answer.
-pub(super) fn reply(format: Format, frame: Vec<u8>) -> Message {
+pub(super) fn reply(format: Format, frame: Bytes) -> Message {
     message(format, frame)
 }
 
 trait ErasedBody: Send + Sync {
-    fn encode(&self, name: &str, format: Format) -> Result<Vec<u8>, EncodeError>;
+    fn encode(&self, name: &str, format: Format) -> Result<Bytes, EncodeError>;
 }
 
 impl<T: Serialize + Send + Sync> ErasedBody for T {
-    fn encode(&self, name: &str, format: Format) -> Result<Vec<u8>, EncodeError> {
+    fn encode(&self, name: &str, format: Format) -> Result<Bytes, EncodeError> {
         let mut frame = Vec::with_capacity(128);
         Event { event: name.into(), body: Some(self) }.encode(format, &mut frame)?;
-        Ok(frame)
+        Ok(frame.into())
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::FutureExt;
 use futures_util::stream::FuturesUnordered;
@@ -67,7 +68,7 @@ struct Call {
 enum Begun {
     Running(Call, Running),
     /// To be sent at once.
-    Refused(Vec<u8>),
+    Refused(Bytes),
     Malformed(String),
 }
 
@@ -279,9 +280,10 @@ where
         let entry = self.service.calls.find(&request.call)?;
         let number = NonZeroU64::MIN.saturating_add(self.last);
         let session = Session::for_call(Arc::clone(&self.inner), number);
-        Some((entry.invoke)(&self.service.server, session, request).map(|running| {
+        let id = Arc::from(&*request.id);
+        Some((entry.invoke)(&self.service.server, session, request, &id).map(|running| {
             self.last += 1;
-            Begun::Running(Call { number, name: entry.name, id: (&*request.id).into() }, running)
+            Begun::Running(Call { number, name: entry.name, id }, running)
         }))
     }
 
@@ -341,7 +343,7 @@ where
         Problem::new("internal error").code("INTERNAL").data(Reference { reference: reference.to_string() })
     }
 
-    fn send(&mut self, frame: Vec<u8>, cx: &mut Context<'_>) {
+    fn send(&mut self, frame: Bytes, cx: &mut Context<'_>) {
         let message = push::reply(self.inner.connection.format(), frame);
         self.send_on(Some(Unsent::Message(message)), cx);
     }
@@ -365,7 +367,7 @@ struct Reference {
 }
 
 /// An error as it travels. What cannot be written of it is left out.
-fn error_frame(format: Format, id: &str, call: &str, problem: &Problem) -> Vec<u8> {
+fn error_frame(format: Format, id: &str, call: &str, problem: &Problem) -> Bytes {
     let mut frame = Vec::new();
     let error = ErrorResponse {
         id: id.into(),
@@ -377,5 +379,5 @@ fn error_frame(format: Format, id: &str, call: &str, problem: &Problem) -> Vec<u
     if error.encode(format, &mut frame).is_err() {
         let _ = ErrorResponse { data: None, ..error }.encode(format, &mut frame);
     }
-    frame
+    frame.into()
 }
