@@ -37,6 +37,8 @@ pub fn app() -> App {
         .route("/healthz", get(async || Json(serde_json::json!({"status": "ok"}))))
         .metrics("/metrics")
         .routes_json("/routes.json")
+        .about("Wirelark's conformance server", env!("CARGO_PKG_VERSION"))
+        .asyncapi("/asyncapi.json")
         .socket("/echo", socket(echo).options(echo_options))
         .socket("/bounded", socket(echo).options(bounded_options))
         .socket("/strict", socket(echo).options(strict_options))

@@ -93,6 +93,11 @@ pub fn socket(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// It makes a type of the trait's name, `Chat`, with a function for each push (`Chat::posted(message)` is a
 /// `Push<Chat>`) and `Chat::serve(server)`; and the trait `ChatServer` with an async function for each call, which
 /// gets the caller's `Session` before its own arguments.
+///
+/// With the feature `client` it also makes `ChatClient`, with an async function for each call, and `on_posted` and
+/// `wait_for_posted` for each push; and with the feature `testing` a `ChatTester`, which is such a client with
+/// `expect_posted`. A client's functions take the arguments of the call; where one is a `String`, anything that becomes
+/// one.
 #[proc_macro_attribute]
 pub fn contract(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as ItemTrait);

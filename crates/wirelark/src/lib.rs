@@ -53,6 +53,39 @@ pub use wirelark_proto::{
 };
 pub use {axum, schemars};
 
+#[cfg(feature = "client")]
+pub use wirelark_client as client;
+
+/// Typed clients, where there is a client at all: for `#[contract]`, which cannot see our features.
+#[cfg(feature = "client")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __contract_client {
+    ($($items:tt)*) => { $($items)* };
+}
+
+#[cfg(not(feature = "client"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __contract_client {
+    ($($items:tt)*) => {};
+}
+
+/// The same for testers.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __contract_tester {
+    ($($items:tt)*) => { $($items)* };
+}
+
+#[cfg(not(feature = "testing"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __contract_tester {
+    ($($items:tt)*) => {};
+}
+
 /// What macros expand to.
 #[doc(hidden)]
 pub mod __private {
@@ -62,8 +95,8 @@ pub mod __private {
 #[doc(hidden)]
 pub use crate::app::socket_path;
 pub use crate::app::{
-    App, BuildError, Built, Close, ContractInfo, Error, Gone, IntoOutcome, IntoSocketRoute, JsonSocket,
-    LimitsInfo, Receiver, Receiving, Refusal, Result, RouteInfo, Scope, Sender, Sending, SendingJson, Socket,
+    App, BuildError, Built, CallInfo, Close, ContractInfo, Error, Gone, IntoOutcome, IntoSocketRoute, JsonSocket,
+    LimitsInfo, PushInfo, Receiver, Receiving, Refusal, Result, RouteInfo, Scope, Sender, Sending, SendingJson, Socket,
     SocketBuilder, SocketHandler, Upgrade, auth, contract, socket,
 };
 pub use crate::connection::{Closed, ClosedBy, ConnectionId, SendError};

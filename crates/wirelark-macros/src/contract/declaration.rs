@@ -3,11 +3,10 @@
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens as _;
 use syn::punctuated::Punctuated;
-use syn::spanned::Spanned as _;
 use syn::{
     Attribute, Expr, ExprLit, FnArg, GenericArgument, Ident, ItemTrait, Lit, LitFloat, LitStr, Meta, Pat,
-    PatType, PathArguments, ReceiverKind, ReturnType, Signature, Token, TraitItem, TraitItemFn, Type,
-    Visibility,
+    PatIdent, PatType, PathArguments, ReceiverKind, ReturnType, Signature, Token, TraitItem, TraitItemFn,
+    Type, Visibility,
 };
 
 use super::names::{self, Case};
@@ -27,6 +26,8 @@ pub(crate) struct Contract {
 pub(super) struct Call {
     pub(super) ident: Ident,
     pub(super) name: String,
+    /// Where the name is written: in `#[name = ".."]`, or as the function's own.
+    name_span: Span,
     pub(super) documentation: String,
     pub(super) kind: CallKind,
     pub(super) body: Body,
@@ -53,6 +54,8 @@ pub(super) struct Output {
 pub(super) struct Push {
     pub(super) ident: Ident,
     pub(super) name: String,
+    /// As [`Call::name_span`].
+    name_span: Span,
     pub(super) documentation: String,
     pub(super) body: Body,
     pub(super) delivery: Delivery,
@@ -70,7 +73,7 @@ pub(super) enum Body {
     /// An object with a field for each argument.
     Fields(Vec<Argument>),
     /// The one argument marked `#[body]`.
-    Whole(Argument),
+    Whole(Box<Argument>),
 }
 
 pub(super) struct Argument {
@@ -80,6 +83,14 @@ pub(super) struct Argument {
     pub(super) attributes: Vec<Attribute>,
 }
 
+/// What a call and a push have in common.
+struct Head {
+    ident: Ident,
+    name: String,
+    name_span: Span,
+    documentation: String,
+}
+
 /// The functions the server trait has besides the calls.
 const HOOKS: [&str; 2] = ["attached", "closed"];
 
@@ -87,15 +98,20 @@ impl Contract {
     pub(crate) fn parse(arguments: TokenStream, item: ItemTrait) -> syn::Result<Self> {
         let Arguments { name, case } = Arguments::parse(arguments)?;
         if !item.generics.params.is_empty() {
-            let message = "a contract is one set of types: it has no parameters";
+            let message = "a contract is one set of types: it has no parameters, so name the types";
             return Err(syn::Error::new_spanned(&item.generics, message));
         }
         if let Some(supertrait) = item.supertraits.first() {
-            return Err(syn::Error::new_spanned(supertrait, "a contract has no supertraits"));
+            let message = "a contract has no supertraits: any type may implement its server trait";
+            return Err(syn::Error::new_spanned(supertrait, message));
+        }
+        let name = name.unwrap_or_else(|| LitStr::new(&item.ident.to_string(), item.ident.span()));
+        if let Some(problem) = names::contract_problem(&name.value()) {
+            return Err(syn::Error::new_spanned(name, problem));
         }
         let mut contract = Self {
             visibility: item.vis,
-            name: name.unwrap_or_else(|| item.ident.to_string()),
+            name: name.value(),
             documentation: documentation(&item.attrs),
             attributes: item.attrs,
             ident: item.ident,
@@ -116,40 +132,53 @@ impl Contract {
             let message = "a contract has only functions: calls (`async fn`) and pushes (`#[push] fn`)";
             return Err(syn::Error::new_spanned(item, message));
         };
-        let Marks { name, send, push, rest: _ } = Marks::take(&function.attrs)?;
+        let Marks { name, send, push } = Marks::take(&function.attrs)?;
         let ident = function.sig.ident.clone();
-        let name = match name {
-            Some(name) => name.value(),
-            None => self.case.apply(ident.to_string().trim_start_matches("r#")),
+        let (name, name_span) = match name {
+            Some(name) => (name.value(), name.span()),
+            None => (self.case.apply(ident.to_string().trim_start_matches("r#")), ident.span()),
         };
         check_signature(&function)?;
-        let documentation = documentation(&function.attrs);
+        let head = Head { ident, name, name_span, documentation: documentation(&function.attrs) };
         match (send, push) {
-            (Some(span), Some(_)) => {
-                Err(syn::Error::new(span, "a function is either `#[send]` or `#[push]`"))
+            (Some(mark), Some(_)) => {
+                let message =
+                    "a function is either `#[send]`, from the client, or `#[push]`, to it: keep one";
+                Err(syn::Error::new_spanned(mark, message))
             }
             (None, Some(delivery)) => {
-                self.pushes.push(Push::parse(ident, name, documentation, &function.sig, delivery)?);
+                self.pushes.push(Push::parse(head, &function.sig, delivery)?);
                 Ok(())
             }
             (send, None) => {
-                self.calls.push(Call::parse(ident, name, documentation, &function.sig, send.is_some())?);
+                self.calls.push(Call::parse(head, &function.sig, send.is_some())?);
                 Ok(())
             }
         }
     }
 
     fn check_names(&self) -> syn::Result<()> {
-        let calls = self.calls.iter().map(|call| (&call.ident, &call.name));
-        let all: Vec<_> = calls.chain(self.pushes.iter().map(|push| (&push.ident, &push.name))).collect();
+        let calls = self.calls.iter().map(|call| (&call.ident, &call.name, call.name_span));
+        let pushes = self.pushes.iter().map(|push| (&push.ident, &push.name, push.name_span));
+        let all: Vec<_> = calls.chain(pushes).collect();
         let mut errors = Errors::default();
-        for (index, (ident, name)) in all.iter().enumerate() {
+        for (index, (ident, name, span)) in all.iter().enumerate() {
             if let Some(problem) = names::problem(name) {
-                errors.absorb(Err(syn::Error::new_spanned(ident, problem)));
+                errors.absorb(Err(syn::Error::new(*span, problem)));
             }
-            if all[..index].iter().any(|(_, other)| other == name) {
-                let message = format!("`{name}` is there twice: calls and pushes share their names");
+            let before = &all[..index];
+            if before.iter().any(|(other, ..)| other == ident) {
+                let message = format!(
+                    "the function `{ident}` is there twice: rename one; `#[name = \"..\"]` above it says what \
+                     it is called on the wire"
+                );
                 errors.absorb(Err(syn::Error::new_spanned(ident, message)));
+            } else if before.iter().any(|(_, other, _)| other == name) {
+                let message = format!(
+                    "`{name}` is there twice, and calls and pushes share their names: rename one, or write \
+                     `#[name = \"..\"]` above it"
+                );
+                errors.absorb(Err(syn::Error::new(*span, message)));
             }
         }
         for call in self.calls.iter().filter(|call| HOOKS.contains(&call.ident.to_string().as_str())) {
@@ -170,22 +199,21 @@ impl Contract {
 }
 
 impl Call {
-    fn parse(
-        ident: Ident,
-        name: String,
-        documentation: String,
-        signature: &Signature,
-        send: bool,
-    ) -> syn::Result<Self> {
+    fn parse(head: Head, signature: &Signature, send: bool) -> syn::Result<Self> {
+        let Head { ident, name, name_span, documentation } = head;
         if signature.asyncness.is_none() {
-            let message = "a call is an `async fn(&self, ..)`; a push is marked `#[push]`";
+            let message = format!(
+                "a call waits for its answer: write `async fn {ident}(&self, ..)`; a message to clients is \
+                 marked `#[push]`"
+            );
             return Err(syn::Error::new_spanned(signature.fn_token, message));
         }
+        let no_receiver = format!("a call begins with `&self`: write `async fn {ident}(&self, ..)`");
         match signature.inputs.first() {
             Some(FnArg::Receiver(receiver))
                 if matches!(receiver.kind, ReceiverKind::Reference(_, None, None)) => {}
-            Some(other) => return Err(syn::Error::new_spanned(other, "a call begins with `&self`")),
-            None => return Err(syn::Error::new_spanned(&signature.ident, "a call begins with `&self`")),
+            Some(other) => return Err(syn::Error::new_spanned(other, no_receiver)),
+            None => return Err(syn::Error::new_spanned(&signature.ident, no_receiver)),
         }
         let body = Body::parse(signature.inputs.iter().skip(1))?;
         let output = Output::parse(&signature.output);
@@ -198,41 +226,34 @@ impl Call {
             (false, Some(_)) => CallKind::Reply,
             (false, None) => CallKind::Ack,
         };
-        Ok(Self { ident, name, documentation, kind, body, output })
+        Ok(Self { ident, name, name_span, documentation, kind, body, output })
     }
 }
 
 impl Push {
-    fn parse(
-        ident: Ident,
-        name: String,
-        documentation: String,
-        signature: &Signature,
-        delivery: Delivery,
-    ) -> syn::Result<Self> {
+    fn parse(head: Head, signature: &Signature, delivery: Delivery) -> syn::Result<Self> {
+        let Head { ident, name, name_span, documentation } = head;
         if let Some(asyncness) = &signature.asyncness {
-            let message = "a push is a plain `fn`: it only makes the message";
+            let message = "a push only makes the message: write `fn` without `async`";
             return Err(syn::Error::new_spanned(asyncness, message));
         }
         if let Some(FnArg::Receiver(receiver)) = signature.inputs.first() {
-            return Err(syn::Error::new_spanned(
-                receiver,
-                "a push has no `self`: its arguments are its body",
-            ));
+            let message = "the arguments of a push are its body: remove the `self`";
+            return Err(syn::Error::new_spanned(receiver, message));
         }
         if let ReturnType::Type(_, ty) = &signature.output {
-            return Err(syn::Error::new_spanned(ty, "a push returns nothing: clients do not answer it"));
+            let message = "clients do not answer a push: remove what it returns";
+            return Err(syn::Error::new_spanned(ty, message));
         }
         let body = Body::parse(signature.inputs.iter())?;
         if let Delivery::Conflate(keys) = &delivery {
             for key in keys {
                 if !body.arguments().iter().any(|argument| argument.ident == *key) {
-                    let message = format!("the key `{key}` is no argument of this push");
-                    return Err(syn::Error::new_spanned(key, message));
+                    return Err(syn::Error::new_spanned(key, body.unknown_key(key)));
                 }
             }
         }
-        Ok(Self { ident, name, documentation, body, delivery })
+        Ok(Self { ident, name, name_span, documentation, body, delivery })
     }
 }
 
@@ -244,8 +265,10 @@ impl Body {
             let FnArg::Typed(PatType { attrs, pat, ty, .. }) = input else {
                 return Err(syn::Error::new_spanned(input, "`self` comes first"));
             };
-            let Pat::Ident(pattern) = &**pat else {
-                return Err(syn::Error::new_spanned(pat, "an argument of a contract is a plain name"));
+            let Some(ident) = plain_name(pat) else {
+                let message =
+                    "the argument is a field of the message: give it a plain name, such as `point: Point`";
+                return Err(syn::Error::new_spanned(pat, message));
             };
             if let Type::Reference(reference) = &**ty {
                 let message = "a message owns what is in it: write `String` for `&str`, `Vec<T>` for `&[T]`";
@@ -254,15 +277,34 @@ impl Body {
             let (marks, attributes): (Vec<_>, Vec<_>) =
                 attrs.iter().cloned().partition(|attribute| attribute.path().is_ident("body"));
             if let Some(mark) = marks.first() {
-                whole = Some(mark.span());
+                alone(mark, "body")?;
+                whole = Some(mark.clone());
+                if let Some(attribute) = attributes.iter().find(|other| !other.path().is_ident("doc")) {
+                    let message = "this would be an attribute of a field, and a `#[body]` is none: write it in \
+                                   the type, and `Valid<T>` to have that validated";
+                    return Err(syn::Error::new_spanned(attribute, message));
+                }
             }
-            arguments.push(Argument { ident: pattern.ident.clone(), ty: (**ty).clone(), attributes });
+            arguments.push(Argument { ident: ident.clone(), ty: (**ty).clone(), attributes });
         }
         match (whole, arguments.len()) {
             (None, _) => Ok(Self::Fields(arguments)),
-            (Some(_), 1) => Ok(Self::Whole(arguments.remove(0))),
-            (Some(span), _) => {
-                Err(syn::Error::new(span, "an argument that is the whole body is the only argument"))
+            (Some(_), 1) => Ok(Self::Whole(Box::new(arguments.remove(0)))),
+            (Some(mark), _) => {
+                let message = "`#[body]` is the whole body, and so the only argument: remove the others, or the \
+                               `#[body]`";
+                Err(syn::Error::new_spanned(mark, message))
+            }
+        }
+    }
+
+    /// What to write instead of a key that is no argument.
+    fn unknown_key(&self, key: &Ident) -> String {
+        let names: Vec<_> = self.arguments().iter().map(|argument| format!("`{}`", argument.ident)).collect();
+        match names.as_slice() {
+            [] => format!("the key `{key}` is no argument: this push has none, so write `#[push]`"),
+            names => {
+                format!("the key `{key}` is no argument of this push: write one of {}", names.join(", "))
             }
         }
     }
@@ -270,7 +312,7 @@ impl Body {
     pub(super) fn arguments(&self) -> &[Argument] {
         match self {
             Self::Fields(arguments) => arguments,
-            Self::Whole(argument) => std::slice::from_ref(argument),
+            Self::Whole(argument) => std::slice::from_ref(&**argument),
         }
     }
 }
@@ -296,6 +338,14 @@ impl Output {
     }
 }
 
+/// The name of an argument that is nothing but a name.
+fn plain_name(pattern: &Pat) -> Option<&Ident> {
+    match pattern {
+        Pat::Ident(PatIdent { by_ref: None, mutability: None, subpat: None, ident, .. }) => Some(ident),
+        _ => None,
+    }
+}
+
 /// The arguments of a type whose last segment is `Result`.
 fn result_arguments(ty: &Type) -> Option<&PathArguments> {
     let Type::Path(path) = ty else { return None };
@@ -313,11 +363,13 @@ fn not_unit(ty: &Type) -> Option<Type> {
 fn check_signature(function: &TraitItemFn) -> syn::Result<()> {
     let signature = &function.sig;
     if let Some(body) = &function.default {
-        let message = "a contract says what there is, not what it does: the server trait has the body";
+        let message = "a contract says what there is, not what it does: end the line with `;`, and write the \
+                       body where the server trait is implemented";
         return Err(syn::Error::new_spanned(body, message));
     }
     if !signature.generics.params.is_empty() {
-        return Err(syn::Error::new_spanned(&signature.generics, "a message has one type: no parameters"));
+        let message = "a message has one type: name it, instead of a parameter";
+        return Err(syn::Error::new_spanned(&signature.generics, message));
     }
     Ok(())
 }
@@ -325,26 +377,26 @@ fn check_signature(function: &TraitItemFn) -> syn::Result<()> {
 /// The attributes that are ours.
 struct Marks {
     name: Option<LitStr>,
-    send: Option<Span>,
+    send: Option<Attribute>,
     push: Option<Delivery>,
-    rest: Vec<Attribute>,
 }
 
 impl Marks {
     fn take(attributes: &[Attribute]) -> syn::Result<Self> {
-        let mut marks = Self { name: None, send: None, push: None, rest: Vec::new() };
+        let mut marks = Self { name: None, send: None, push: None };
         for attribute in attributes {
             let path = attribute.path();
             if path.is_ident("name") {
-                marks.name = Some(string(&attribute.meta.require_name_value()?.value)?);
+                let Meta::NameValue(option) = &attribute.meta else {
+                    return Err(syn::Error::new_spanned(attribute, "write `#[name = \"..\"]`"));
+                };
+                marks.name = Some(string(&option.value)?);
             } else if path.is_ident("send") {
-                attribute.meta.require_path_only()?;
-                marks.send = Some(attribute.span());
+                alone(attribute, "send")?;
+                marks.send = Some(attribute.clone());
             } else if path.is_ident("push") {
                 marks.push = Some(Delivery::parse(attribute)?);
-            } else if path.is_ident("doc") {
-                marks.rest.push(attribute.clone());
-            } else {
+            } else if !path.is_ident("doc") {
                 let message =
                     "a function of a contract takes `#[send]`, `#[push]`, `#[name = \"..\"]` and comments";
                 return Err(syn::Error::new_spanned(attribute, message));
@@ -385,6 +437,16 @@ impl Delivery {
     }
 }
 
+/// A mark that says all by being there.
+fn alone(mark: &Attribute, name: &str) -> syn::Result<()> {
+    match &mark.meta {
+        Meta::Path(_) => Ok(()),
+        _ => {
+            Err(syn::Error::new_spanned(mark, format!("there is nothing to say about it: write `#[{name}]`")))
+        }
+    }
+}
+
 fn number(value: &Expr) -> Option<f32> {
     match value {
         Expr::Lit(ExprLit { lit: Lit::Float(float), .. }) => LitFloat::base10_parse(float).ok(),
@@ -396,7 +458,10 @@ fn number(value: &Expr) -> Option<f32> {
 fn string(value: &Expr) -> syn::Result<LitStr> {
     match value {
         Expr::Lit(ExprLit { lit: Lit::Str(string), .. }) => Ok(string.clone()),
-        other => Err(syn::Error::new_spanned(other, "write a name in quotes")),
+        other => {
+            let message = format!("write it in quotes: `\"{}\"`", other.to_token_stream());
+            Err(syn::Error::new_spanned(other, message))
+        }
     }
 }
 
@@ -413,7 +478,7 @@ fn documentation(attributes: &[Attribute]) -> String {
 /// What stands in the brackets of `#[contract(..)]`.
 #[derive(Default)]
 struct Arguments {
-    name: Option<String>,
+    name: Option<LitStr>,
     case: Case,
 }
 
@@ -424,11 +489,7 @@ impl Arguments {
         for meta in metas {
             match &meta {
                 Meta::NameValue(option) if option.path.is_ident("name") => {
-                    let name = string(&option.value)?;
-                    if let Some(problem) = names::problem(&name.value()) {
-                        return Err(syn::Error::new_spanned(name, problem));
-                    }
-                    parsed.name = Some(name.value());
+                    parsed.name = Some(string(&option.value)?);
                 }
                 Meta::NameValue(option) if option.path.is_ident("rename_all") => {
                     parsed.case = Case::parse(&string(&option.value)?)?;

@@ -14,12 +14,14 @@ impl Contract {
         let description = self.description();
         let server = self.server();
         let functions = self.functions();
+        let client = self.client();
         quote! {
             #(#bodies)*
             #(#push_bodies)*
             #description
             #server
             #functions
+            #client
         }
     }
 
@@ -40,7 +42,6 @@ impl Contract {
         Some(quote! {
             #[doc(hidden)]
             #[derive(
-                Debug,
                 ::wirelark::__private::serde::Serialize,
                 ::wirelark::__private::serde::Deserialize,
                 ::wirelark::__private::schemars::JsonSchema,
@@ -49,12 +50,12 @@ impl Contract {
             #[serde(crate = "::wirelark::__private::serde")]
             #[schemars(crate = "::wirelark::__private::schemars")]
             #case
-            #[allow(non_camel_case_types)]
+            #[allow(non_camel_case_types, missing_debug_implementations)]
             #visibility struct #ident { #(#fields),* }
         })
     }
 
-    fn body_ident(&self, function: &Ident) -> Ident {
+    pub(super) fn body_ident(&self, function: &Ident) -> Ident {
         format_ident!("__{}_{}", self.ident, function)
     }
 
@@ -215,7 +216,7 @@ impl Contract {
     }
 
     fn push_function(&self, push: &Push) -> TokenStream {
-        let Push { ident, name, documentation, body, delivery } = push;
+        let Push { ident, name, documentation, body, delivery, .. } = push;
         let Self { ident: contract, visibility, .. } = self;
         let arguments = body.arguments().iter().map(|Argument { ident, ty, .. }| quote!(#ident: #ty));
         let names = body.arguments().iter().map(|argument| &argument.ident);
@@ -228,8 +229,9 @@ impl Contract {
         };
         let (key, keyed) = match delivery {
             Delivery::Conflate(keys) => (
-                Some(quote!(let key = ::wirelark::contract::PushKey::of(&(#(&#keys,)*));)),
-                Some(quote!(.key(key))),
+                // A name no argument has.
+                Some(quote!(let __push_key = ::wirelark::contract::PushKey::of(&(#(&#keys,)*));)),
+                Some(quote!(.key(__push_key))),
             ),
             _ => (None, None),
         };

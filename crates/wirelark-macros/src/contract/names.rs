@@ -61,20 +61,71 @@ impl Case {
     }
 }
 
-/// What is wrong with a name, and what to write instead.
+/// What is wrong with the name of a call or a push, and what to write instead.
 pub(crate) fn problem(name: &str) -> Option<String> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte);
     if RESERVED.contains(&name) {
         return Some(format!(
-            "`{name}` is a name every JavaScript object has already: rename the function, or write \
-             `#[name = \"{name}Something\"]` above it"
+            "`{name}` is a name JavaScript's objects or promises have already: rename the function, or write \
+             `#[name = \"{name}_\"]` above it"
         ));
     }
-    let begins = name.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
-    (!begins || name.len() > NAME_BYTES_MAX || !name.bytes().all(allowed)).then(|| {
+    (!is_name(name, b"_.:-")).then(|| {
         format!(
             "`{name}` cannot be a name on the wire: begin with a letter and go on with letters, digits and any \
              of `_ . : -`, at most {NAME_BYTES_MAX} bytes; `#[name = \"..\"]` gives another one"
         )
     })
+}
+
+/// What is wrong with the name of a contract. Clients offer it in a subprotocol, where a colon is not allowed.
+pub(crate) fn contract_problem(name: &str) -> Option<String> {
+    (!is_name(name, b"_.-")).then(|| {
+        format!(
+            "`{name}` cannot be the name of a contract: begin with a letter and go on with letters, digits and \
+             any of `_ . -`, at most {NAME_BYTES_MAX} bytes; `#[contract(name = \"..\")]` gives another one"
+        )
+    })
+}
+
+fn is_name(name: &str, marks: &[u8]) -> bool {
+    name.len() <= NAME_BYTES_MAX
+        && name.as_bytes().first().is_some_and(u8::is_ascii_alphabetic)
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || marks.contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use wirelark_proto::contract::{Description, RESERVED_NAMES};
+
+    use super::*;
+
+    #[test]
+    fn the_reserved_names_are_those_of_the_protocol() {
+        assert_eq!(RESERVED, RESERVED_NAMES);
+    }
+
+    /// What compiles can be served, and what can be served by hand compiles.
+    #[test]
+    fn names_are_judged_as_at_start_up() {
+        let longest = "x".repeat(NAME_BYTES_MAX);
+        let longer = "x".repeat(NAME_BYTES_MAX + 1);
+        let names = ["post", "a.b:c-d_e9", "then", "", "9a", "_a", "a b", "\u{e4}", "a/b", &longest, &longer];
+        for name in names {
+            let description = Description::new("C").ack::<()>(name.to_owned().leak(), "");
+            assert_eq!(problem(name).is_none(), description.check().is_ok(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn names_become_camel_case() {
+        for (rust, camel) in [
+            ("post", "post"),
+            ("items_changed", "itemsChanged"),
+            ("a_b_1c", "aB1c"),
+            ("_lead__trail_", "leadTrail"),
+        ] {
+            assert_eq!(Case::Camel.apply(rust), camel);
+            assert_eq!(Case::Verbatim.apply(rust), rust);
+        }
+    }
 }

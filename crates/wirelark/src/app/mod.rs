@@ -21,19 +21,20 @@ use axum::extract::{FromRequestParts, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, Route, get};
+use bytes::Bytes;
 use http::request::Parts;
 use http::{StatusCode, header};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use self::auth::{Authenticator, Requirements};
-use self::contract::{Contract, ContractBuilder, ContractError, Description};
+use self::contract::{About, AsyncApi, Contract, ContractBuilder, ContractError, Description};
 pub use self::error::{Close, Error, IntoOutcome, Refusal, Result};
 pub use self::handler::SocketHandler;
 pub use self::json::JsonSocket;
 pub use self::module_path::socket_path;
 use self::route::{Call, Endpoint, RouteService};
-pub use self::route::{ContractInfo, LimitsInfo, RouteInfo};
+pub use self::route::{CallInfo, ContractInfo, LimitsInfo, PushInfo, RouteInfo};
 pub use self::socket::{Receiver, Receiving, Sender, Sending, SendingJson, Socket};
 pub use self::upgrade::{Gone, Upgrade};
 use crate::budget::Budget;
@@ -70,6 +71,7 @@ const BUDGET_BYTES: usize = 256 * 1024 * 1024;
 pub struct App<S = ()> {
     state: S,
     root: Scope<S>,
+    about: About,
     budget_bytes: usize,
     shards: Option<usize>,
     #[cfg(feature = "prometheus")]
@@ -96,6 +98,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         Self {
             state,
             root,
+            about: About::default(),
             budget_bytes: BUDGET_BYTES,
             shards: None,
             #[cfg(feature = "prometheus")]
@@ -167,7 +170,27 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
 
     /// Serves the list of socket routes as JSON at `path`; see [`routes`](Built::routes).
     pub fn routes_json(self, path: &str) -> Self {
-        self.route(path, get(async |listed: Listed| axum::Json(listed.0.to_vec())))
+        self.route(path, get(async |listed: Listed| axum::Json(listed.routes.to_vec())))
+    }
+
+    /// Serves the AsyncAPI document of the app's contracts as JSON at `path`; see [`asyncapi`](Built::asyncapi).
+    pub fn asyncapi(self, path: &str) -> Self {
+        // It never changes while the app runs, and anybody may ask for it.
+        let written = Arc::new(OnceLock::new());
+        self.route(
+            path,
+            get(async move |listed: Listed| {
+                let json = written.get_or_init(|| Bytes::from(listed.asyncapi_json()));
+                ([(header::CONTENT_TYPE, "application/json")], json.clone())
+            }),
+        )
+    }
+
+    /// What the app is called and which version of it this is, such as `env!("CARGO_PKG_VERSION")`; for the
+    /// documents made of it.
+    pub fn about(mut self, title: &str, version: &str) -> Self {
+        self.about = About { title: title.into(), version: version.into() };
+        self
     }
 
     /// The most bytes all connections together may hold for slow clients; 256 MiB unless set. Beyond it new
@@ -206,7 +229,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         for route in routes {
             listed.push(route.fill(&outer, &hub)?);
         }
-        let listed: Arc<[RouteInfo]> = listed.into();
+        let listed = Listed { about: self.about.into(), routes: listed.into() };
 
         #[cfg_attr(
             not(feature = "prometheus"),
@@ -220,9 +243,9 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         let router = router
             .fallback(not_found)
             .layer(axum::Extension(hub.clone()))
-            .layer(axum::Extension(Listed(Arc::clone(&listed))))
+            .layer(axum::Extension(listed.clone()))
             .with_state(self.state);
-        Ok(Built { router, hub, routes: listed })
+        Ok(Built { router, hub, listed })
     }
 }
 
@@ -239,7 +262,7 @@ fn default_shards() -> usize {
 pub struct Built {
     router: Router,
     hub: Hub,
-    routes: Arc<[RouteInfo]>,
+    listed: Listed,
 }
 
 impl Built {
@@ -255,7 +278,14 @@ impl Built {
 
     /// The socket routes with their limits.
     pub fn routes(&self) -> &[RouteInfo] {
-        &self.routes
+        &self.listed.routes
+    }
+
+    /// The AsyncAPI 3.0 document of the app's contracts, to be serialised: each route is a channel, each call and
+    /// push an operation as the server sees it, and every message is there with the JSON Schema of its frame.
+    /// What AsyncAPI has no words for (hashes, kinds, what happens to pushes for slow clients) is in `x-wirelark`.
+    pub fn asyncapi(&self) -> AsyncApi {
+        self.listed.asyncapi()
     }
 }
 
@@ -647,9 +677,22 @@ impl<S: Sync> FromRequestParts<S> for Hub {
     }
 }
 
-/// The app's socket routes, for the route that lists them.
-#[derive(Clone)]
-struct Listed(Arc<[RouteInfo]>);
+/// The app's socket routes, for the routes that describe them.
+#[derive(Clone, Debug)]
+struct Listed {
+    about: Arc<About>,
+    routes: Arc<[RouteInfo]>,
+}
+
+impl Listed {
+    fn asyncapi(&self) -> AsyncApi {
+        AsyncApi::new(&self.about, &self.routes)
+    }
+
+    fn asyncapi_json(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.asyncapi()).expect("all keys of the document are strings")
+    }
+}
 
 impl<S: Sync> FromRequestParts<S> for Listed {
     type Rejection = StatusCode;

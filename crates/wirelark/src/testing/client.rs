@@ -34,13 +34,13 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> ClientStream for S {}
 #[derive(Debug)]
 #[must_use = "nothing happens until `connect` or `expect_rejected`"]
 pub struct Connecting<'a> {
-    host: &'a Host,
-    path: String,
-    protocols: Vec<String>,
-    headers: HeaderMap,
+    pub(super) host: &'a Host,
+    pub(super) path: String,
+    pub(super) protocols: Vec<String>,
+    pub(super) headers: HeaderMap,
     compression: Option<CompressionOptions>,
-    user: Option<User>,
-    timeout: Duration,
+    pub(super) user: Option<User>,
+    pub(super) timeout: Duration,
     answer_pings: bool,
 }
 

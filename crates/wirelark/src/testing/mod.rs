@@ -27,6 +27,8 @@
 //! ```
 
 mod client;
+mod contract;
+mod door;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -36,7 +38,6 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response};
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -44,11 +45,13 @@ use tower::ServiceExt as _;
 use wirelark_proto::{CloseCode, CloseFrame};
 
 pub use self::client::{Client, ClientEvent, Connecting, Rejected};
+pub use self::contract::ExpectError;
+#[doc(hidden)]
+pub use self::contract::{HasTester, Inbox};
+use self::door::{Door, refuse_user};
 use crate::app::auth::User;
 use crate::app::{App, Built};
 use crate::hub::Hub;
-use crate::net::pipe;
-use crate::serve::serve_connection;
 
 /// An app that runs for a test.
 ///
@@ -56,7 +59,7 @@ use crate::serve::serve_connection;
 pub struct Host {
     built: Built,
     way: Way,
-    seed: AtomicU64,
+    seed: Arc<AtomicU64>,
     jwt_secret: Option<Arc<[u8]>>,
 }
 
@@ -88,7 +91,7 @@ impl Host {
     pub fn new<S: Clone + Send + Sync + 'static>(app: App<S>) -> Self {
         let built = app.shards(1).build().unwrap_or_else(|error| panic!("{error}"));
         let way = Way::Memory { stopping: CancellationToken::new(), requests: TaskTracker::new() };
-        Self { built, way, seed: AtomicU64::new(0x5EED), jwt_secret: None }
+        Self { built, way, seed: Arc::new(AtomicU64::new(0x5EED)), jwt_secret: None }
     }
 
     /// Runs the same over TCP, on a free port of 127.0.0.1.
@@ -100,7 +103,7 @@ impl Host {
         let (built, address) = (server.app().clone(), server.local_addr());
         let stop = CancellationToken::new();
         let serving = tokio::spawn(server.run_until(stop.clone().cancelled_owned()));
-        Self { built, way: Way::Tcp { address, stop, serving }, seed: AtomicU64::new(1), jwt_secret: None }
+        Self { built, way: Way::Tcp { address, stop, serving }, seed: Arc::new(AtomicU64::new(1)), jwt_secret: None }
     }
 
     /// Runs the same over TLS, on a free port of 127.0.0.1. `connector` must trust the certificate for the
@@ -120,7 +123,7 @@ impl Host {
         let stop = CancellationToken::new();
         let serving = tokio::spawn(server.run_until(stop.clone().cancelled_owned()));
         let way = Way::Tls { address, stop, serving, connector };
-        Self { built, way, seed: AtomicU64::new(1), jwt_secret: None }
+        Self { built, way, seed: Arc::new(AtomicU64::new(1)), jwt_secret: None }
     }
 
     /// The seed of the sizes in which a pipe hands over bytes; a failing test prints it so that it can be
@@ -213,23 +216,27 @@ impl Host {
 
     /// A fresh stream to the app.
     async fn open(&self, user: Option<User>) -> std::io::Result<Box<dyn client::ClientStream>> {
+        self.door(user).open().await
+    }
+
+    /// The way in, for a client that comes back by itself.
+    fn door(&self, user: Option<User>) -> Door {
         match &self.way {
-            Way::Memory { stopping, requests } => {
-                let (ours, theirs) = pipe::pipe(self.seed.fetch_add(0x9E37_79B9, Relaxed));
-                let mut router = self.built.router();
-                if let Some(user) = user {
-                    router = router.layer(axum::Extension(user));
-                }
-                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-                let serving = serve_connection(theirs, address, router, stopping.clone());
-                requests.spawn(self.hub().stopped().clone().run_until_cancelled_owned(serving));
-                Ok(Box::new(ours))
+            Way::Memory { stopping, requests } => Door::Memory {
+                built: self.built.clone(),
+                user,
+                stopping: stopping.clone(),
+                requests: requests.clone(),
+                seed: Arc::clone(&self.seed),
+            },
+            Way::Tcp { address, .. } => {
+                refuse_user(user.as_ref());
+                Door::Tcp(*address)
             }
-            Way::Tcp { address, .. } => Ok(Box::new(tcp(*address, user).await?)),
             #[cfg(feature = "tls")]
             Way::Tls { address, connector, .. } => {
-                let name = rustls::pki_types::ServerName::try_from("localhost").expect("a valid name");
-                Ok(Box::new(connector.connect(name, tcp(*address, user).await?).await?))
+                refuse_user(user.as_ref());
+                Door::Tls(*address, connector.clone())
             }
         }
     }
@@ -242,14 +249,4 @@ impl fmt::Debug for Host {
             .field("address", &self.address())
             .finish_non_exhaustive()
     }
-}
-
-async fn tcp(address: SocketAddr, user: Option<User>) -> std::io::Result<TcpStream> {
-    assert!(
-        user.is_none(),
-        "`user` is for hosts in memory: over a network a client must sign in, so send a token"
-    );
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }
