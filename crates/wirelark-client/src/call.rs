@@ -12,11 +12,14 @@ pub enum CallError {
     /// The server answered that it failed.
     #[error("{0}")]
     Refused(Box<ServerError>),
-    /// The connection ended, or there is none and the client does not [wait for one](crate::Offline).
-    #[error("the connection ended before the answer came")]
+    /// The connection ended while the call waited, or there is none and the client does not
+    /// [wait for one](crate::Offline).
+    #[error("there was no answer: the connection ended {closed}")]
     Disconnected {
         /// Whether the server may have got the call. If not, it is safe to call again.
         sent: bool,
+        /// How the connection ended, or the last attempt at one.
+        closed: Closed,
     },
     /// The answer did not come in time. The server is not told: it may still do what was asked.
     #[error("the answer did not come in time")]
@@ -24,7 +27,7 @@ pub enum CallError {
         /// Whether the server may have got the call. If not, it never will.
         sent: bool,
     },
-    /// The client is closed, or was while the call waited; `connect` opens it again.
+    /// The client is closed, or was closed by its own end while the call waited; `connect` opens it again.
     #[error("the client was closed {0}")]
     Closed(Closed),
     /// There is no room: for what waits to be sent, or for calls that wait for their answers.
@@ -43,6 +46,14 @@ impl CallError {
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Refused(error) => error.code.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// How the connection ended, if that is why there is no answer.
+    pub fn closed(&self) -> Option<&Closed> {
+        match self {
+            Self::Disconnected { closed, .. } | Self::Closed(closed) => Some(closed),
             _ => None,
         }
     }

@@ -81,7 +81,9 @@ impl Client {
         match timeout_at(deadline, &mut waiting.answer).await {
             Ok(Ok(answer)) => Ok(answer?.decode()?),
             // Only when the task is gone, with its runtime.
-            Ok(Err(_)) => Err(CallError::Disconnected { sent: true }),
+            Ok(Err(_)) => {
+                Err(CallError::Disconnected { sent: true, closed: Closed::by_network("the runtime ended") })
+            }
             Err(_) => Err(CallError::Timeout { sent: waiting.was_sent() }),
         }
     }

@@ -238,7 +238,8 @@ impl Core {
             Status::Open => {}
             Status::Idle | Status::Connecting | Status::Reconnecting { .. } => {
                 if limits.offline == Offline::Fail {
-                    return Err(Unqueued::For(CallError::Disconnected { sent: false }));
+                    let closed = state.why_closed();
+                    return Err(Unqueued::For(CallError::Disconnected { sent: false, closed }));
                 }
             }
         }
@@ -372,7 +373,6 @@ impl Core {
             let mut state = self.state.lock();
             state.status = Status::Open;
             state.closed = None;
-            state.connect = false;
             self.progress.send_modify(|progress| progress.opens += 1);
         }
         self.tell(Status::Open);
@@ -388,40 +388,41 @@ impl Core {
     }
 
     /// The connection is lost: nobody will answer what was sent over it.
-    pub(crate) fn lose_sent(&self) {
+    pub(crate) fn lose_sent(&self, closed: &Closed) {
         let mut state = self.state.lock();
         let sent = state.pending.extract_if(|_, pending| pending.sent).collect::<Vec<_>>();
         drop(state);
         for (_, pending) in sent {
-            let _ = pending.answer.send(Err(CallError::Disconnected { sent: true }));
+            let closed = closed.clone();
+            let _ = pending.answer.send(Err(CallError::Disconnected { sent: true, closed }));
         }
     }
 
     /// There will be another attempt.
-    pub(crate) fn reconnecting(&self, attempt: u32, delay: Duration, closed: Closed) {
+    pub(crate) fn reconnecting(&self, attempt: u32, delay: Duration, closed: &Closed) {
         let status = Status::Reconnecting { attempt, delay };
         let lost = {
             let mut state = self.state.lock();
             state.status = status;
-            state.closed = Some(closed);
-            // Asked for while the attempt was under way that has just failed.
+            state.closed = Some(closed.clone());
+            // Asked for while the attempt was under way that has just failed, or succeeded a while ago.
             state.connect = false;
             if self.limits.offline == Offline::Fail { state.abandon() } else { Abandoned::default() }
         };
-        self.settle(lost);
+        self.settle(lost, closed);
         self.tell(status);
     }
 
     /// There will be none: what waited for one is lost.
-    pub(crate) fn give_up(&self, closed: Closed) {
+    pub(crate) fn give_up(&self, closed: &Closed) {
         let lost = {
             let mut state = self.state.lock();
             state.status = Status::Closed;
-            state.closed = Some(closed);
+            state.closed = Some(closed.clone());
             state.connect = false;
             state.abandon()
         };
-        self.settle(lost);
+        self.settle(lost, closed);
         self.end();
     }
 
@@ -458,9 +459,10 @@ impl Core {
         self.reports.send(ReportKind::SendLost, Some(name), &"the connection ended before it was sent");
     }
 
-    fn settle(&self, lost: Abandoned) {
+    fn settle(&self, lost: Abandoned, closed: &Closed) {
         for pending in lost.calls {
-            let _ = pending.answer.send(Err(CallError::Disconnected { sent: false }));
+            let closed = closed.clone();
+            let _ = pending.answer.send(Err(CallError::Disconnected { sent: false, closed }));
         }
         for request in lost.sends {
             self.report_lost(&request.name);
@@ -588,7 +590,7 @@ impl State {
     }
 
     fn why_closed(&self) -> Closed {
-        self.closed.clone().unwrap_or_else(|| Closed::by_network("the client is closed"))
+        self.closed.clone().unwrap_or_else(|| Closed::by_network("there was no connection yet"))
     }
 }
 

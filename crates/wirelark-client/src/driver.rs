@@ -53,7 +53,7 @@ impl Driver {
             self.core.connecting();
             self.stay_connected().await;
         }
-        self.core.give_up(Closed::by_client(gone()));
+        self.core.give_up(&Closed::by_client(gone()));
     }
 
     /// Waits until a connection is wanted. `false` if none ever will be.
@@ -105,9 +105,9 @@ impl Driver {
             };
             attempt += 1;
             let Some(delay) = self.reconnect.delay(attempt, &closed, asked, &mut self.random) else {
-                return self.core.give_up(closed);
+                return self.core.give_up(&closed);
             };
-            self.core.reconnecting(attempt, delay, closed);
+            self.core.reconnecting(attempt, delay, &closed);
             waited = delay;
             if let ControlFlow::Break(frame) = self.rest(delay).await {
                 return self.close(frame);
@@ -241,7 +241,7 @@ impl Driver {
                 (Closed::by_client(frame.clone()), Some(frame))
             }
         };
-        self.core.lose_sent();
+        self.core.lose_sent(&closed);
         link.queue_close(answer, &mut self.random);
         let _ = timeout(self.core.limits.close_timeout, link.finish()).await;
         Ended::Lost(closed, None)
@@ -260,8 +260,9 @@ impl Driver {
     }
 
     fn lose(&self, why: &str) -> Ended {
-        self.core.lose_sent();
-        Ended::Lost(Closed::by_network(why), None)
+        let closed = Closed::by_network(why);
+        self.core.lose_sent(&closed);
+        Ended::Lost(closed, None)
     }
 }
 

@@ -95,9 +95,9 @@ pub mod __private {
 #[doc(hidden)]
 pub use crate::app::socket_path;
 pub use crate::app::{
-    App, BuildError, Built, CallInfo, Close, ContractInfo, Error, Gone, IntoOutcome, IntoSocketRoute, JsonSocket,
-    LimitsInfo, PushInfo, Receiver, Receiving, Refusal, Result, RouteInfo, Scope, Sender, Sending, SendingJson, Socket,
-    SocketBuilder, SocketHandler, Upgrade, auth, contract, socket,
+    App, BuildError, Built, CallInfo, Close, ContractInfo, Error, Gone, IntoOutcome, IntoSocketRoute,
+    JsonSocket, LimitsInfo, PushInfo, Receiver, Receiving, Refusal, Result, RouteInfo, Scope, Sender,
+    Sending, SendingJson, Socket, SocketBuilder, SocketHandler, Upgrade, auth, contract, socket,
 };
 pub use crate::connection::{Closed, ClosedBy, ConnectionId, SendError};
 pub use crate::hub::{Busy, Delivered, Hub, InvalidRoom, Publish, Room, RoomName, Target};

@@ -195,10 +195,8 @@ async fn those_who_may_not_come_in_are_told_so() {
     let host = host();
     host.at("/chat/lobby").expect_rejected(401).await;
     let nobody = host.at("/chat/lobby").contract::<Chat>().await;
-    let Err(CallError::Closed(closed)) = nobody.draw(Shape { corners: 3 }).await else {
-        panic!("it is closed")
-    };
-    assert_eq!(closed.code, CloseCode::SIGN_IN);
+    let error = nobody.draw(Shape { corners: 3 }).await.unwrap_err();
+    assert_eq!(error.closed().map(|closed| closed.code), Some(CloseCode::SIGN_IN));
     host.close().await;
 }
 

@@ -25,6 +25,11 @@ fn closed_with(result: &Result<Value, CallError>, code: CloseCode) {
     assert!(matches!(result, Err(CallError::Closed(closed)) if closed.code == code), "{result:?}");
 }
 
+fn disconnected<T: std::fmt::Debug>(result: &Result<T, CallError>, was_sent: bool, code: CloseCode) {
+    let Err(CallError::Disconnected { sent, closed }) = result else { panic!("{result:?}") };
+    assert_eq!((*sent, closed.code), (was_sent, code), "{result:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_is_a_request_and_its_answer() {
     let (client, mut peer, _fake) = connected(|it| it).await;
@@ -143,7 +148,7 @@ async fn calls_settle_when_the_server_hangs_up() {
     peer.request("b").await;
     drop(peer);
     for call in calls {
-        assert_eq!(call.await.unwrap(), Err(CallError::Disconnected { sent: true }));
+        disconnected(&call.await.unwrap(), true, CloseCode::ABNORMAL);
     }
     // The next one waits for the next connection.
     let waiting = start(&client, "c");
@@ -316,8 +321,8 @@ async fn offline_calls_can_fail_at_once() {
     {
         tokio::task::yield_now().await;
     }
-    assert_eq!(call(&client, "a").await, Err(CallError::Disconnected { sent: false }));
-    assert_eq!(client.send("a", &()).await, Err(CallError::Disconnected { sent: false }));
+    disconnected(&call(&client, "a").await, false, CloseCode::GOING_AWAY);
+    disconnected(&client.send("a", &()).await, false, CloseCode::GOING_AWAY);
     let mut peer = fake.accept().await;
     client.connect().await.unwrap();
     let (answer, ()) = tokio::join!(call(&client, "a"), peer.answer("a", json!(1)));
@@ -341,7 +346,7 @@ async fn what_waits_is_lost_with_the_last_attempt() {
     client.send("a", &()).await.unwrap();
     let waiting = start(&client, "b");
     drop(fake.stream().await);
-    assert_eq!(waiting.await.unwrap(), Err(CallError::Disconnected { sent: false }));
+    disconnected(&waiting.await.unwrap(), false, CloseCode::ABNORMAL);
     closed_with(&call(&client, "c").await, CloseCode::ABNORMAL);
     let lost = "the connection ended before it was sent".to_owned();
     assert_eq!(reports.take(), [(ReportKind::SendLost, Some("a".to_owned()), lost)]);

@@ -79,7 +79,13 @@ impl Fake {
     }
 
     pub(crate) async fn accept_with(&mut self, agree: bool) -> Peer {
-        let mut stream = self.stream().await;
+        Peer::shake_hands(self.stream().await, agree).await
+    }
+}
+
+impl Peer {
+    /// Accepts what arrives on a stream, with the subprotocol the client likes best or with none.
+    pub(crate) async fn shake_hands(mut stream: DuplexStream, agree: bool) -> Self {
         let (line, headers) = read_head(&mut stream).await;
         let offer = server::validate(&Method::GET, Version::HTTP_11, &headers).expect("a valid request");
         let mut head = format!(
@@ -94,7 +100,7 @@ impl Fake {
         let protocol =
             Protocol::new(Config { role: Role::Server, message_bytes_max: 1 << 24, compression: None });
         let protocols = offer.protocols().map(str::to_owned).collect();
-        Peer { stream, protocol, arrived: VecDeque::new(), line, headers, protocols }
+        Self { stream, protocol, arrived: VecDeque::new(), line, headers, protocols }
     }
 }
 

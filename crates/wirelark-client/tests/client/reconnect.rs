@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use wirelark_client::{Backoff, CallError, Client, CloseCode, ClosedBy, Reconnect, Status};
 use wirelark_proto::{Frame, Head, Message, Opcode};
 
-use crate::fake::{Arrived, Fake, Peer, connected, fake, statuses};
+use crate::fake::{Arrived, Fake, Peer, connected, fake, fake_with_pipe, statuses};
 
 /// Delays without chance.
 fn exact() -> Reconnect {
@@ -36,7 +36,10 @@ async fn a_server_that_restarts_is_found_again() {
     });
     peer.request("b").await;
     peer.close(1012, "").await;
-    assert_eq!(called.await.unwrap(), Err(CallError::Disconnected { sent: true }));
+    let error = called.await.unwrap().unwrap_err();
+    assert!(matches!(error, CallError::Disconnected { sent: true, .. }), "{error:?}");
+    assert_eq!(error.closed().map(|closed| closed.code), Some(CloseCode::RESTART));
+    assert_eq!(error.to_string(), "there was no answer: the connection ended by the server with 1012");
     let began = Instant::now();
     // Away for two attempts: one that is cut and one that is refused.
     drop(fake.stream().await);
@@ -125,6 +128,20 @@ async fn some_ends_are_final() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn why_the_server_hung_up_is_read_though_nothing_can_be_written() {
+    let (builder, mut fake) = fake_with_pipe(64);
+    let client = builder.build().unwrap();
+    let mut peer = fake.accept().await;
+    client.connect().await.unwrap();
+    client.send("a", &json!({"text": "x".repeat(1_000)})).await.unwrap();
+    tokio::task::yield_now().await;
+    peer.raw(&Frame::close(Some(CloseCode::POLICY.into()), None).to_vec()).await;
+    drop(peer);
+    fake.expect_nobody_for(Duration::from_secs(3_600)).await;
+    assert_eq!(client.closed().map(|closed| closed.code), Some(CloseCode::POLICY));
+}
+
+#[tokio::test(start_paused = true)]
 async fn others_are_not() {
     for code in [1001, 1011, 1012, 1013, 4000, 4408, 4429] {
         let (client, peer, mut fake) = connected(|it| it).await;
@@ -193,6 +210,35 @@ async fn a_wait_can_be_cut_short() {
     connected.unwrap();
     assert_eq!(began.elapsed(), Duration::ZERO);
     answered(&client, &mut peer).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_was_wanted_is_wanted_once() {
+    let (builder, mut fake) = fake();
+    let client = builder.build().unwrap();
+    cut(&client, &mut fake).await;
+    // Asked for in the middle of the attempt that fulfils it.
+    let stream = fake.stream().await;
+    let (connected, peer) = tokio::join!(client.connect(), Peer::shake_hands(stream, true));
+    connected.unwrap();
+    peer.close(1000, "").await;
+    fake.expect_nobody_for(Duration::from_secs(3_600)).await;
+    assert_eq!(client.status(), Status::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_is_not_cut_short_by_who_asked_before_it() {
+    let (builder, mut fake) = fake();
+    let client = builder.reconnect(exact()).build().unwrap();
+    cut(&client, &mut fake).await;
+    let stream = fake.stream().await;
+    let (connected, began) = tokio::join!(client.connect(), async {
+        drop(stream);
+        Instant::now()
+    });
+    connected.unwrap_err();
+    let _peer = fake.accept().await;
+    assert_eq!(began.elapsed(), Duration::from_secs(2));
 }
 
 #[tokio::test(start_paused = true)]

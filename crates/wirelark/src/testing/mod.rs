@@ -103,7 +103,12 @@ impl Host {
         let (built, address) = (server.app().clone(), server.local_addr());
         let stop = CancellationToken::new();
         let serving = tokio::spawn(server.run_until(stop.clone().cancelled_owned()));
-        Self { built, way: Way::Tcp { address, stop, serving }, seed: Arc::new(AtomicU64::new(1)), jwt_secret: None }
+        Self {
+            built,
+            way: Way::Tcp { address, stop, serving },
+            seed: Arc::new(AtomicU64::new(1)),
+            jwt_secret: None,
+        }
     }
 
     /// Runs the same over TLS, on a free port of 127.0.0.1. `connector` must trust the certificate for the

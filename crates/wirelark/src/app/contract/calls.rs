@@ -20,8 +20,9 @@ pub(super) type Ended = Result<Option<Bytes>, Failure>;
 /// A call that has begun.
 pub(super) type Running = Pin<Box<dyn Future<Output = Ended> + Send>>;
 
-type Invoke<C, T, D> =
-    Box<dyn Fn(&Arc<T>, Session<C, D>, &Request<'_>, &Arc<str>) -> Result<Running, DecodeError> + Send + Sync>;
+type Invoke<C, T, D> = Box<
+    dyn Fn(&Arc<T>, Session<C, D>, &Request<'_>, &Arc<str>) -> Result<Running, DecodeError> + Send + Sync,
+>;
 
 type Hook<C, T, D> =
     Box<dyn Fn(Arc<T>, Session<C, D>) -> Pin<Box<dyn Future<Output = crate::Result> + Send>> + Send + Sync>;

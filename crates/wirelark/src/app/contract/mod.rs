@@ -350,7 +350,11 @@ mod tests {
     fn a_path_is_a_rooms_name_as_people_write_it() {
         assert_eq!(room("/chat/lobby?name=ada").as_deref(), Some("/chat/lobby"));
         assert_eq!(room("/chat/gr%C3%BC%C3%9Fe").as_deref(), Some("/chat/gr\u{fc}\u{df}e"));
-        assert_eq!(room("/c/x%2Fy").as_deref(), Some("/c/x%2Fy"), "a slash in a parameter leads nowhere else");
+        assert_eq!(
+            room("/c/x%2Fy").as_deref(),
+            Some("/c/x%2Fy"),
+            "a slash in a parameter leads nowhere else"
+        );
         assert_eq!(room("/c/%0A"), None, "a control character");
         assert_eq!(room("/c/%FF"), None, "not text");
         assert_eq!(room(&format!("/{}", "x".repeat(300))), None, "too long");
