@@ -98,6 +98,7 @@ impl Endpoint {
         let reservation = self.hub.reserve().ok_or_else(|| self.overloaded())?;
         self.check_origin(&parts.headers)?;
         let protocol = self.choose_protocol(&offer)?;
+        let admitted = self.admit(&mut parts).await;
         let negotiated = self.context.limits.compression.as_ref().and_then(|wish| offer.negotiate(wish));
         let (compression, extensions) = negotiated.unzip();
         let pending = Pending {
@@ -111,7 +112,7 @@ impl Endpoint {
             agreed: Agreed { protocol, compression, format: None },
             runner: Runner::Task,
         };
-        if let Err(response) = self.admit(&mut parts).await {
+        if let Err(response) = admitted {
             return Err(pending.turn_away(response));
         }
         match timeout(self.context.limits.accept_timeout, (self.call)(parts, pending)).await {

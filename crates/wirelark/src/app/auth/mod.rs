@@ -45,7 +45,11 @@ struct Inner {
 
 impl Inner {
     fn new(id: &str, scopes: &[impl AsRef<str>], roles: &[impl AsRef<str>], claims: &str) -> Self {
-        let mut text = String::from(id);
+        let lists = scopes.iter().map(AsRef::as_ref).chain(roles.iter().map(AsRef::as_ref));
+        let lists_bytes: usize = lists.map(|item: &str| item.len() + 1).sum();
+        // At once in its final size: text that grows leaves holes behind, between what a handshake needs for a moment.
+        let mut text = String::with_capacity(id.len() + lists_bytes + claims.len());
+        text.push_str(id);
         let id_end = text.len() as u32;
         let mut list = |items: &mut dyn Iterator<Item = &str>| {
             // An item with a NUL in it could pass for two.
