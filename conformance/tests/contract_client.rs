@@ -6,15 +6,13 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use wirelark::client::{CallError, Client, CloseCode, Format, Network, ReportKind};
+use wirelark::contract;
 use wirelark::contract::Problem;
 use wirelark::schemars::{self, JsonSchema};
 use wirelark::testing::{ExpectError as _, Host};
-use wirelark::{Tls, contract};
 
 use crate::ways::each_way;
 
@@ -151,19 +149,7 @@ async fn over_tcp_with_and_without_a_subprotocol() {
 
 #[tokio::test]
 async fn over_tls_with_a_private_root() {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate can be made");
-    let tls =
-        Tls::from_pem(cert.pem().as_bytes(), signing_key.serialize_pem().as_bytes()).expect("it can be used");
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from(cert.der().to_vec())).expect("it can be trusted");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring speaks TLS")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let config = Arc::new(config);
+    let (tls, config) = ways::tls();
     let host = Host::tls(conformance::app(), tls, Arc::clone(&config).into()).await;
     let url = format!("wss://localhost:{}/rpc", host.address().expect("it listens").port());
     let client = Client::builder(&url).connector(Network::new().tls(config)).connect().await.unwrap();

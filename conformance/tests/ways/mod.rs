@@ -45,6 +45,12 @@ pub(crate) use each_way;
 
 /// A host that speaks TLS with a certificate made for the occasion.
 pub(crate) async fn tls_host(app: App) -> Host {
+    let (tls, config) = tls();
+    Host::tls(app, tls, TlsConnector::from(config)).await
+}
+
+/// A certificate made for the occasion, for a server, and for clients that trust it.
+pub(crate) fn tls() -> (Tls, Arc<rustls::ClientConfig>) {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate can be made");
     let tls =
@@ -57,7 +63,7 @@ pub(crate) async fn tls_host(app: App) -> Host {
         .expect("ring speaks TLS")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Host::tls(app, tls, TlsConnector::from(Arc::new(config))).await
+    (tls, Arc::new(config))
 }
 
 /// Claims of a user who may open `/secure`.

@@ -53,11 +53,11 @@ impl Contract {
         );
         quote! {
             #[doc = #about]
-            #[allow(dead_code)]
+            #[allow(dead_code, reason = "an app need not use what is made for it")]
             #[derive(Clone, Debug)]
             #visibility struct #client(::wirelark::client::Client);
 
-            #[allow(dead_code, clippy::unused_unit)]
+            #[allow(dead_code, clippy::unused_unit, reason = "an app need not use every function, and a push may have no arguments")]
             impl #client {
                 /// Connects to a server of the contract. A client that is to go on trying if there is none comes from
                 /// [`builder`](Self::builder).
@@ -226,14 +226,14 @@ impl Contract {
         );
         quote! {
             #[doc = #about]
-            #[allow(dead_code)]
+            #[allow(dead_code, reason = "an app need not use what is made for it")]
             #[derive(Debug)]
             #visibility struct #tester {
                 client: #client,
                 inbox: ::wirelark::testing::Inbox,
             }
 
-            #[allow(dead_code, clippy::unused_unit)]
+            #[allow(dead_code, clippy::unused_unit, reason = "an app need not use every function, and a push may have no arguments")]
             impl #tester {
                 #(#expects)*
             }

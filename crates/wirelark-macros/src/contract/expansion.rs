@@ -50,7 +50,7 @@ impl Contract {
             #[serde(crate = "::wirelark::__private::serde")]
             #[schemars(crate = "::wirelark::__private::schemars")]
             #case
-            #[allow(non_camel_case_types, missing_debug_implementations)]
+            #[allow(non_camel_case_types, missing_debug_implementations, reason = "nobody sees this type; its name must meet no other")]
             #visibility struct #ident { #(#fields),* }
         })
     }
