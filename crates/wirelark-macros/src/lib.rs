@@ -1,10 +1,11 @@
-//! The attribute macros of Wirelark.
+//! The macros of Wirelark.
 
 mod contract;
+mod problem;
 
 use proc_macro::TokenStream;
 use quote::{format_ident, quote};
-use syn::{ItemFn, ItemTrait, parse_macro_input};
+use syn::{DeriveInput, ItemFn, ItemTrait, parse_macro_input};
 
 /// Serves an async function at a path made of its module and its name.
 ///
@@ -103,6 +104,49 @@ pub fn contract(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as ItemTrait);
     match contract::Contract::parse(arguments.into(), item) {
         Ok(contract) => contract.expand(),
+        Err(error) => error.into_compile_error(),
+    }
+    .into()
+}
+
+/// Turns an error type of an application into a `Problem` that its calls may fail with.
+///
+/// ```ignore
+/// #[derive(Debug, thiserror::Error, Problem)]
+/// enum PostError {
+///     #[error("say something")]
+///     Empty,
+///     #[error("at most {limit} characters")]
+///     TooLong {
+///         #[problem(data)]
+///         limit: usize,
+///     },
+///     #[error("{0} is not a member")]
+///     #[problem(code = "FORBIDDEN")]
+///     Stranger(String),
+///     #[error(transparent)]
+///     #[problem(internal)]
+///     Database(#[from] std::io::Error),
+/// }
+/// ```
+///
+/// The client gets the error's own text (its `Display`), a code and data:
+///
+/// | attribute | what it does |
+/// |---|---|
+/// | none | the code is the name of the variant: `TooLong` is `TOO_LONG` |
+/// | `#[problem(code = "..")]` on a variant | another code |
+/// | `#[problem(data)]` on fields | they are the data: an object of those with names, or the one without. Fields without the mark stay here |
+/// | `#[problem(internal)]` on a variant | not for clients: they get a constant text and an id that stands in the log beside the error |
+///
+/// On a struct the attributes of a variant stand above it. A type without internal variants implements
+/// `Into<Problem>`; one with them only `IntoFailure`, which is what a call may fail with, and must be an
+/// [`Error`](std::error::Error) itself.
+#[proc_macro_derive(Problem, attributes(problem))]
+pub fn problem(item: TokenStream) -> TokenStream {
+    let item = parse_macro_input!(item as DeriveInput);
+    match problem::Problems::parse(item) {
+        Ok(problems) => problems.expand(),
         Err(error) => error.into_compile_error(),
     }
     .into()

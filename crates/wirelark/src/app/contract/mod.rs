@@ -27,6 +27,8 @@ pub use wirelark_proto::contract::{
     InvalidContract, Problem, PushDescription, RESERVED_NAMES,
 };
 
+pub use wirelark_macros::Problem;
+
 pub(super) use self::asyncapi::About;
 pub use self::asyncapi::AsyncApi;
 pub use self::calls::Calls;
