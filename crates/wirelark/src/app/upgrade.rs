@@ -15,6 +15,8 @@ use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::coop::unconstrained;
+#[cfg(feature = "tls")]
+use tokio_rustls::server::TlsStream;
 use wirelark_proto::contract::Format;
 use wirelark_proto::{CloseCode, CloseFrame};
 
@@ -228,8 +230,8 @@ fn take_stream(upgraded: Upgraded, runner: Runner) -> ((ReadWire, WriteWire), Ve
         Err(upgraded) => upgraded,
     };
     #[cfg(feature = "tls")]
-    let upgraded = match upgraded.downcast::<TokioIo<tokio_rustls::server::TlsStream<TcpStream>>>() {
-        Ok(parts) => return (wire::stream(parts.io.into_inner()), parts.read_buf.into()),
+    let upgraded = match upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>() {
+        Ok(parts) => return (tls(parts.io.into_inner()), parts.read_buf.into()),
         Err(upgraded) => upgraded,
     };
     #[cfg(feature = "testing")]
@@ -243,25 +245,34 @@ fn take_stream(upgraded: Upgraded, runner: Runner) -> ((ReadWire, WriteWire), Ve
         Err(upgraded) => upgraded,
     };
     #[cfg(feature = "tls")]
-    let upgraded =
-        match auto::upgrade::downcast::<TokioIo<tokio_rustls::server::TlsStream<TcpStream>>>(upgraded) {
-            Ok(parts) => return (wire::stream(parts.io.into_inner()), parts.read_buf.into()),
-            Err(upgraded) => upgraded,
-        };
+    let upgraded = match auto::upgrade::downcast::<TokioIo<TlsStream<TcpStream>>>(upgraded) {
+        Ok(parts) => return (tls(parts.io.into_inner()), parts.read_buf.into()),
+        Err(upgraded) => upgraded,
+    };
     (wire::stream(TokioIo::new(upgraded)), Vec::new())
 }
 
 fn tcp(stream: TcpStream, runner: Runner) -> (ReadWire, WriteWire) {
-    // Without these options the connection is slower to answer and slower to notice a slow client, but works.
-    if let Err(error) = socket_options::prepare(&stream) {
-        tracing::debug!(%error, "socket options were refused");
-    }
+    prepare(&stream);
     match runner {
         Runner::Shard if cfg!(target_os = "linux") => wire::polled(stream).unwrap_or_else(|error| {
             tracing::error!(%error, "a socket cannot be taken from the runtime; its connection is dropped");
             (ReadWire::Closed, WriteWire::Closed)
         }),
         Runner::Shard | Runner::Task => wire::tcp(stream),
+    }
+}
+
+#[cfg(feature = "tls")]
+fn tls(stream: TlsStream<TcpStream>) -> (ReadWire, WriteWire) {
+    prepare(stream.get_ref().0);
+    wire::stream(stream)
+}
+
+/// Without these options the connection is slower to answer and slower to notice a slow client, but works.
+fn prepare(socket: &TcpStream) {
+    if let Err(error) = socket_options::prepare(socket) {
+        tracing::debug!(%error, "socket options were refused");
     }
 }
 
