@@ -6,6 +6,7 @@ mod flood;
 mod lifecycle;
 mod rooms;
 mod rpc;
+mod rpc_room;
 mod secure;
 
 use std::time::Duration;
@@ -46,7 +47,8 @@ pub fn app() -> App {
     let app = flood::add_to(app);
     let app = lifecycle::add_to(app);
     let app = rooms::add_to(app);
-    rpc::add_to(secure::add_to(app))
+    let app = secure::add_to(app);
+    rpc_room::add_to(rpc::add_to(app))
 }
 
 async fn echo(mut socket: Socket) -> wirelark::Result {

@@ -17,7 +17,7 @@ pub(crate) fn add_to(app: App) -> App {
 }
 
 /// `?wire=msgpack`, for clients that offer no subprotocol.
-fn asked_format(parts: &Parts) -> Option<Format> {
+pub(crate) fn asked_format(parts: &Parts) -> Option<Format> {
     let query = parts.uri.query()?;
     query.split('&').find_map(|pair| pair.strip_prefix("wire="))?.parse().ok()
 }

@@ -8,8 +8,13 @@ use wirelark::axum::middleware::{Next, from_fn};
 use wirelark::axum::response::Response;
 use wirelark::{App, Socket, socket};
 
+/// Verifies tokens signed with the secret that suites know too.
+pub(crate) fn jwt() -> Jwt {
+    Jwt::hs256(b"test-secret")
+}
+
 pub(crate) fn add_to(app: App) -> App {
-    let jwt = Jwt::hs256(b"test-secret").sources([
+    let jwt = jwt().sources([
         TokenSource::Bearer,
         TokenSource::Cookie("token".into()),
         TokenSource::Query("token".into()),
