@@ -10,6 +10,7 @@
 mod backlog;
 mod burst;
 mod driver;
+mod facts;
 mod gap;
 mod id;
 mod inbound;
@@ -19,7 +20,6 @@ mod outbound;
 mod outbox;
 mod run_queue;
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -38,6 +38,7 @@ use crate::observe::{Pressure, RouteCounters, Traffic};
 
 pub(crate) use self::burst::Burst;
 pub(crate) use self::driver::{Conclude, Driver, Outcome};
+use self::facts::{Fact, Facts};
 pub use self::id::ConnectionId;
 pub(crate) use self::inbound::End;
 use self::inbound::{Arrived, Inbound};
@@ -119,10 +120,7 @@ pub(crate) struct Connection {
     pub(crate) route: Arc<RouteContext>,
     compression: Option<Compression>,
     format: Option<Format>,
-    cancelled: AtomicBool,
-    killed: AtomicBool,
-    kept_open: AtomicBool,
-    scheduled: AtomicBool,
+    facts: Facts,
     /// Where to ask for a turn; none if a task of its own polls it.
     run_queue: Option<Arc<RunQueue>>,
     /// The subprotocol, and a token once somebody has asked for it.
@@ -164,10 +162,7 @@ impl Connection {
             id,
             compression: agreed.compression,
             format: agreed.format,
-            cancelled: AtomicBool::new(false),
-            killed: AtomicBool::new(false),
-            kept_open: AtomicBool::new(false),
-            scheduled: AtomicBool::new(false),
+            facts: Facts::default(),
             run_queue,
             seldom,
             inbound: Mutex::new(inbound),
@@ -258,12 +253,12 @@ impl Connection {
 
     /// Drops the wire and has the driver drop the handler too: a shutdown's deadline has passed.
     pub(crate) fn kill(&self) {
-        self.killed.store(true, SeqCst);
+        self.facts.set(Fact::Killed);
         self.abort();
     }
 
     fn is_killed(&self) -> bool {
-        self.killed.load(SeqCst)
+        self.facts.is(Fact::Killed)
     }
 
     // For handlers.
@@ -417,11 +412,11 @@ impl Connection {
 
     /// The handler's normal return does not close the connection.
     pub(crate) fn keep_open(&self) {
-        self.kept_open.store(true, SeqCst);
+        self.facts.set(Fact::KeptOpen);
     }
 
     fn is_kept_open(&self) -> bool {
-        self.kept_open.load(SeqCst)
+        self.facts.is(Fact::KeptOpen)
     }
 
     pub(crate) fn protocol(&self) -> &str {
@@ -470,7 +465,7 @@ impl Connection {
     pub(crate) fn token(&self) -> CancellationToken {
         let seldom = self.seldom.get_or_init(Box::default);
         let token = seldom.cancel.get_or_init(CancellationToken::new).clone();
-        if self.cancelled.load(SeqCst) {
+        if self.facts.is(Fact::Cancelled) {
             token.cancel();
         }
         token
@@ -478,11 +473,11 @@ impl Connection {
 
     /// Whether the token has fired, or would have.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(SeqCst)
+        self.facts.is(Fact::Cancelled)
     }
 
     fn cancel(&self) {
-        self.cancelled.store(true, SeqCst);
+        self.facts.set(Fact::Cancelled);
         if let Some(token) = self.seldom.get().and_then(|seldom| seldom.cancel.get()) {
             token.cancel();
         }

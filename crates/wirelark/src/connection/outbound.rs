@@ -155,8 +155,8 @@ pub(crate) struct Outbound {
     /// Senders that wait for room; boxed, as a connection seldom has any.
     #[allow(clippy::box_collection, reason = "one word in every connection, where a vector would be three")]
     waiting_senders: Option<Box<Vec<Waker>>>,
-    /// Bytes of this connection in the node's budget.
-    charged: usize,
+    /// Bytes of this connection in the node's budget; 4 GiB stand for more.
+    charged: u32,
     dropped: u64,
     /// How many of which push were dropped since the client was last told.
     #[allow(clippy::box_collection, reason = "one word in every connection, where a vector would be three")]
@@ -533,14 +533,15 @@ impl Outbound {
     /// that flows touches no shared memory.
     fn charge(&mut self, budget: &Budget) {
         let now = if self.stalled { self.outbox.bytes() } else { 0 };
+        let now = u32::try_from(now).unwrap_or(u32::MAX);
         if now != self.charged {
-            budget.change(self.charged, now);
+            budget.change(self.charged(), now as usize);
             self.charged = now;
         }
     }
 
     pub(crate) fn charged(&self) -> usize {
-        self.charged
+        self.charged as usize
     }
 
     pub(crate) fn wake_owner(&self) {

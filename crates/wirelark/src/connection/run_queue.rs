@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
 use std::task::Wake;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::facts::Fact;
 use super::{Connection, ConnectionId};
 
 /// The ready connections of one owner, each at most once.
@@ -55,7 +55,7 @@ impl Connection {
     /// Asks the owner for a turn, unless it was asked already.
     pub(crate) fn schedule(&self) {
         if let Some(queue) = &self.run_queue
-            && !self.scheduled.swap(true, SeqCst)
+            && self.facts.set(Fact::Scheduled)
         {
             queue.push(self.id);
         }
@@ -63,6 +63,6 @@ impl Connection {
 
     /// The turn begins: what happens from now on asks for another.
     pub(crate) fn unschedule(&self) {
-        self.scheduled.store(false, SeqCst);
+        self.facts.clear(Fact::Scheduled);
     }
 }

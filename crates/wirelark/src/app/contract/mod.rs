@@ -44,7 +44,7 @@ pub use self::valid::Valid;
 
 use self::peers::Place;
 use self::report::Reports;
-use self::serving::Service;
+use self::serving::{Service, Serving};
 use super::SocketRoute;
 use super::auth::{Authenticator, Requirements, User};
 use super::error::Close;
@@ -296,7 +296,7 @@ where
                 let (connection, hub) = (Arc::clone(socket.shared()), socket.hub().clone());
                 let room = place.name(room);
                 let session = Session::new(session::Parts { connection, hub, place, room, user, data });
-                serving::serve(service, session, socket)
+                Serving::new(service, session, socket)
             })
         })
     })

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -16,13 +17,13 @@ pub(super) struct Place<C, D> {
 }
 
 struct Paths<C, D> {
-    by_room: HashMap<RoomName, BTreeMap<u64, Arc<Inner<C, D>>>>,
-    next: u64,
+    by_room: HashMap<RoomName, BTreeMap<NonZeroU64, Arc<Inner<C, D>>>>,
+    next: NonZeroU64,
 }
 
 impl<C: 'static, D: Send + Sync + 'static> Place<C, D> {
     pub(super) fn new() -> Self {
-        Self { paths: Mutex::new(Paths { by_room: HashMap::new(), next: 0 }) }
+        Self { paths: Mutex::new(Paths { by_room: HashMap::new(), next: NonZeroU64::MIN }) }
     }
 
     /// The name of a path, shared by all who are there.
@@ -31,15 +32,15 @@ impl<C: 'static, D: Send + Sync + 'static> Place<C, D> {
         paths.by_room.get_key_value(&room).map_or(room, |(shared, _)| shared.clone())
     }
 
-    fn enter(&self, inner: &Arc<Inner<C, D>>) -> u64 {
+    fn enter(&self, inner: &Arc<Inner<C, D>>) -> NonZeroU64 {
         let mut paths = self.paths.lock();
         let order = paths.next;
-        paths.next += 1;
+        paths.next = order.saturating_add(1);
         paths.by_room.entry(inner.room.clone()).or_default().insert(order, Arc::clone(inner));
         order
     }
 
-    fn leave(&self, room: &RoomName, order: u64) {
+    fn leave(&self, room: &RoomName, order: NonZeroU64) {
         let mut paths = self.paths.lock();
         let Some(sessions) = paths.by_room.get_mut(room) else { return };
         sessions.remove(&order);
@@ -61,15 +62,20 @@ impl<C: 'static, D: Send + Sync + 'static> Place<C, D> {
     }
 }
 
-/// A session that is there: in its room, among its peers, and among its user's. Until it is dropped.
+/// A session that, once it has begun, is there: in its room, among its peers, and among its user's. Until it is dropped.
 pub(super) struct Attendance<C: 'static, D: Send + Sync + 'static> {
     inner: Arc<Inner<C, D>>,
-    order: u64,
+    /// Its place among its peers.
+    order: Option<NonZeroU64>,
 }
 
 impl<C: 'static, D: Send + Sync + 'static> Attendance<C, D> {
-    pub(super) fn begin(session: Session<C, D>) -> Self {
-        let inner = session.into_inner();
+    pub(super) fn of(session: Session<C, D>) -> Self {
+        Self { inner: session.into_inner(), order: None }
+    }
+
+    pub(super) fn begin(&mut self) {
+        let inner = &self.inner;
         let id = inner.connection.id;
         if let Ok(room) = inner.hub.room(inner.room.clone()) {
             room.join(id);
@@ -77,8 +83,7 @@ impl<C: 'static, D: Send + Sync + 'static> Attendance<C, D> {
         if let Some(user) = &inner.user {
             inner.hub.enter_user(user.id(), id);
         }
-        let order = inner.place.enter(&inner);
-        Self { inner, order }
+        self.order = Some(inner.place.enter(inner));
     }
 
     pub(super) fn inner(&self) -> &Arc<Inner<C, D>> {
@@ -93,8 +98,9 @@ impl<C: 'static, D: Send + Sync + 'static> Attendance<C, D> {
 impl<C: 'static, D: Send + Sync + 'static> Drop for Attendance<C, D> {
     /// The rooms are left with the connection.
     fn drop(&mut self) {
+        let Some(order) = self.order else { return };
         let Inner { place, room, hub, user, connection, .. } = &*self.inner;
-        place.leave(room, self.order);
+        place.leave(room, order);
         if let Some(user) = user {
             hub.leave_user(user.id(), connection.id);
         }

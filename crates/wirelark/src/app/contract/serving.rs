@@ -4,7 +4,7 @@
 //! messages → its token fires → `closed` → its peers no longer see it → its rooms are left.
 
 use std::fmt::Display;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -27,9 +27,9 @@ use super::failure::Failure;
 use super::peers::Attendance;
 use super::push;
 use super::report::{Report, ReportKind, Reports};
-use super::session::{Inner, Session};
+use super::session::Session;
 use crate::app::socket::Socket;
-use crate::connection::{Unsent, Wish};
+use crate::connection::{Connection, Unsent, Wish};
 
 /// What all connections of a contract's route share.
 pub(super) struct Service<C, T, D> {
@@ -72,48 +72,28 @@ enum Begun {
     Malformed(String),
 }
 
-/// Serves a session until its connection ends.
-pub(super) async fn serve<C, T, D>(service: Arc<Service<C, T, D>>, session: Session<C, D>, socket: Socket)
+impl<C, T, D> Service<C, T, D>
 where
     C: 'static,
     T: Send + Sync + 'static,
     D: Send + Sync + 'static,
 {
-    let attendance = Attendance::begin(session);
-    // Boxed, like everything else that is there for a moment: what a session at rest holds is counted in words.
-    Box::pin(service.run_attached(attendance.session())).await;
-    let mut conversation = Conversation {
-        service: Arc::clone(&service),
-        inner: Arc::clone(attendance.inner()),
-        socket,
-        running: None,
-        unsent: None,
-        last: 0,
-    };
-    poll_fn(|cx| conversation.poll(cx)).await;
-    drop(conversation);
-    Box::pin(service.run_closed(attendance.session())).await;
-}
-
-impl<C: 'static, T, D: Send + Sync + 'static> Service<C, T, D> {
-    async fn run_attached(&self, session: Session<C, D>)
-    where
-        T: Send + Sync + 'static,
-    {
-        let hook = self.calls.run_attached(&self.server, session.clone());
-        self.run_hook(&session, ReportKind::Attached, hook).await;
+    fn attached(self: Arc<Self>, session: Session<C, D>) -> Hook {
+        Box::pin(async move {
+            let hook = self.calls.run_attached(&self.server, session.clone());
+            self.run_hook(&session, ReportKind::Attached, hook).await;
+        })
     }
 
-    async fn run_closed(&self, session: Session<C, D>)
-    where
-        T: Send + Sync + 'static,
-    {
-        let limit = session.inner().connection.route.limits.close_timeout;
-        let hook = self.calls.run_closed(&self.server, session.clone());
-        if timeout(limit, self.run_hook(&session, ReportKind::Closed, hook)).await.is_err() {
-            let error = "the hook took longer than the close timeout";
-            self.report(&session, ReportKind::Closed, None, &error, None);
-        }
+    fn closed(self: Arc<Self>, session: Session<C, D>) -> Hook {
+        Box::pin(async move {
+            let limit = session.inner().connection.route.limits.close_timeout;
+            let hook = self.calls.run_closed(&self.server, session.clone());
+            if timeout(limit, self.run_hook(&session, ReportKind::Closed, hook)).await.is_err() {
+                let error = "the hook took longer than the close timeout";
+                self.report(&session, ReportKind::Closed, None, &error, None);
+            }
+        })
     }
 
     async fn run_hook(
@@ -149,16 +129,34 @@ impl<C: 'static, T, D: Send + Sync + 'static> Service<C, T, D> {
     }
 }
 
-/// The frames of one connection. At rest it has its two references, its socket and nothing else.
-struct Conversation<C: 'static, T, D: Send + Sync + 'static> {
+type Hook = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Where a session is in its life.
+#[derive(Clone, Copy)]
+enum Stage {
+    Coming,
+    Attached,
+    Talking,
+    Closed,
+}
+
+/// A session of one connection, from its beginning to its end.
+///
+/// A future by hand: one that is written `async` keeps its arguments twice, which every session at rest would pay for.
+pub(super) struct Serving<C: 'static, T, D: Send + Sync + 'static> {
     service: Arc<Service<C, T, D>>,
-    inner: Arc<Inner<C, D>>,
-    socket: Socket,
+    stage: Stage,
+    /// The hook of the stage that runs one.
+    hook: Option<Hook>,
+    /// Until the session's last message.
+    socket: Option<Socket>,
     running: Option<Box<RunningCalls>>,
     /// An answer that waits for room in the outbox.
     unsent: Option<Box<Unsent>>,
     /// The number of the last call.
     last: u64,
+    // Last, as its peers see it until the rest is gone.
+    attendance: Attendance<C, D>,
 }
 
 #[derive(Default)]
@@ -168,15 +166,36 @@ struct RunningCalls {
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl<C, T, D> Conversation<C, T, D>
+impl<C, T, D> Serving<C, T, D>
 where
     C: 'static,
     T: Send + Sync + 'static,
     D: Send + Sync + 'static,
 {
+    pub(super) fn new(service: Arc<Service<C, T, D>>, session: Session<C, D>, socket: Socket) -> Self {
+        Self {
+            service,
+            attendance: Attendance::of(session),
+            stage: Stage::Coming,
+            hook: None,
+            socket: Some(socket),
+            running: None,
+            unsent: None,
+            last: 0,
+        }
+    }
+
+    fn poll_hook(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(hook) = &mut self.hook {
+            ready!(hook.as_mut().poll(cx));
+            self.hook = None;
+        }
+        Poll::Ready(())
+    }
+
     /// Ready when the connection has ended, and every call with it. Calls that run on when it ends have been told
     /// so by their token, and have the close timeout to come to an end; what they answer goes nowhere.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_talk(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.poll_unsent(cx));
             if let Some((call, ended)) = self.poll_running(cx) {
@@ -184,8 +203,10 @@ where
                 continue;
             }
             let running = self.running.as_ref().map_or(0, |running| running.calls.len());
-            if running < self.service.concurrency {
-                match Pin::new(&mut self.socket).poll_next(cx) {
+            if running < self.service.concurrency
+                && let Some(socket) = &mut self.socket
+            {
+                match Pin::new(socket).poll_next(cx) {
                     Poll::Ready(Some(message)) => {
                         self.receive(&message, cx);
                         continue;
@@ -221,7 +242,7 @@ where
 
     /// Ready when calls have outlived their connection for too long.
     fn poll_outlived(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let connection = &self.inner.connection;
+        let connection = &self.attendance.inner().connection;
         let Some(running) = self.running.as_mut().filter(|_| connection.is_cancelled()) else {
             return Poll::Pending;
         };
@@ -233,7 +254,7 @@ where
     }
 
     fn receive(&mut self, message: &Message, cx: &mut Context<'_>) {
-        let format = self.inner.connection.format();
+        let format = self.connection().format();
         if (format, message.kind()) == (Format::MsgPack, Kind::Text) {
             return self.malformed(&"socka: unexpected JSON frame in msgpack mode");
         }
@@ -249,12 +270,16 @@ where
 
     /// A frame nobody can be told about: socka's clients would not know what it belongs to.
     fn malformed(&self, why: &dyn Display) {
-        self.inner.connection.route.counters.malformed();
+        self.connection().route.counters.malformed();
         self.service.report(&self.session(), ReportKind::Malformed, None, why, None);
     }
 
+    fn connection(&self) -> &Connection {
+        &self.attendance.inner().connection
+    }
+
     fn session(&self) -> Session<C, D> {
-        Session::from_inner(Arc::clone(&self.inner))
+        self.attendance.session()
     }
 
     fn begin(&mut self, format: Format, frame: &[u8]) -> Begun {
@@ -279,7 +304,7 @@ where
     fn try_begin(&mut self, request: &Request<'_>) -> Option<Result<Begun, DecodeError>> {
         let entry = self.service.calls.find(&request.call)?;
         let number = NonZeroU64::MIN.saturating_add(self.last);
-        let session = Session::for_call(Arc::clone(&self.inner), number);
+        let session = Session::for_call(Arc::clone(self.attendance.inner()), number);
         let id = Arc::from(&*request.id);
         Some((entry.invoke)(&self.service.server, session, request, &id).map(|running| {
             self.last += 1;
@@ -307,13 +332,13 @@ where
     }
 
     fn end(&mut self, call: &Call, ended: Ended, cx: &mut Context<'_>) {
-        self.inner.end_call(call.number);
+        self.attendance.inner().end_call(call.number);
         match ended {
             Ok(Some(frame)) => self.send(frame, cx),
             Ok(None) => {}
             Err(failure) => {
                 let problem = self.problem(call, failure);
-                let frame = error_frame(self.inner.connection.format(), &call.id, call.name, &problem);
+                let frame = error_frame(self.connection().format(), &call.id, call.name, &problem);
                 self.send(frame, cx);
             }
         }
@@ -331,7 +356,7 @@ where
             Failure::Internal(error) => self.internal(call, ReportKind::Handler, &error),
             Failure::Unwritable(error) => self.internal(call, ReportKind::Output, &error),
             Failure::Panicked => {
-                self.inner.connection.route.counters.panicked();
+                self.connection().route.counters.panicked();
                 self.internal(call, ReportKind::Handler, &"the handler panicked")
             }
         }
@@ -344,15 +369,48 @@ where
     }
 
     fn send(&mut self, frame: Bytes, cx: &mut Context<'_>) {
-        let message = push::reply(self.inner.connection.format(), frame);
+        let message = push::reply(self.connection().format(), frame);
         self.send_on(Some(Unsent::Message(message)), cx);
     }
 
     /// Queues an answer, or keeps it until there is room. A client that is gone needs none, and `recv` says so
     /// next.
     fn send_on(&mut self, mut unsent: Option<Unsent>, cx: &mut Context<'_>) {
-        let _ = self.inner.connection.poll_send(cx, &mut unsent, Wish::Answer);
+        let _ = self.connection().poll_send(cx, &mut unsent, Wish::Answer);
         self.unsent = unsent.map(Box::new);
+    }
+}
+
+impl<C, T, D> Future for Serving<C, T, D>
+where
+    C: 'static,
+    T: Send + Sync + 'static,
+    D: Send + Sync + 'static,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        loop {
+            match this.stage {
+                Stage::Coming => {
+                    this.attendance.begin();
+                    this.hook = Some(Arc::clone(&this.service).attached(this.session()));
+                    this.stage = Stage::Attached;
+                }
+                Stage::Attached => {
+                    ready!(this.poll_hook(cx));
+                    this.stage = Stage::Talking;
+                }
+                Stage::Talking => {
+                    ready!(this.poll_talk(cx));
+                    (this.socket, this.running, this.unsent) = (None, None, None);
+                    this.hook = Some(Arc::clone(&this.service).closed(this.session()));
+                    this.stage = Stage::Closed;
+                }
+                Stage::Closed => return this.poll_hook(cx),
+            }
+        }
     }
 }
 
