@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::connection::Target;
+use crate::connection::{Connection, Target};
 use crate::poller::{Poller, Ready};
 use crate::process::{Process, core_busy};
 use crate::report::Rate;
@@ -12,7 +12,9 @@ use crate::report::Rate;
 pub mod echo;
 pub mod fan_out;
 pub mod handshake;
+pub mod hold;
 pub mod idle;
+pub mod stalled;
 
 /// What every case works with.
 pub struct Generator {
@@ -41,6 +43,26 @@ impl Generator {
     pub fn new(target: Target, server: Process, window: Window, spin: bool) -> Result<Self> {
         let poller = Poller::new(spin)?;
         Ok(Self { target, server, window, poller, ready: Vec::new(), scratch: vec![0; SCRATCH_BYTES] })
+    }
+
+    /// Waits once, and hands on what has come with the number of its connection.
+    pub(crate) fn listen(
+        &mut self,
+        connections: &mut [Connection],
+        mut on_payload: impl FnMut(usize, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let Self { poller, ready, scratch, .. } = self;
+        poller.wait(ready)?;
+        for ready in &*ready {
+            let Some(connection) = connections.get_mut(ready.slot) else { continue };
+            if ready.writable {
+                connection.flush(poller)?;
+            }
+            if ready.readable {
+                connection.receive(scratch, poller, |payload| on_payload(ready.slot, payload))?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -41,6 +41,7 @@ pub struct Connection {
     unsent: Vec<u8>,
     wants_room: bool,
     mask_key: u32,
+    pings: u32,
 }
 
 enum Stage {
@@ -87,6 +88,7 @@ impl Connection {
             unsent: request,
             wants_room: false,
             mask_key: 0x9E37_79B9 ^ slot as u32,
+            pings: 0,
         };
         connection.flush(poller)?;
         Ok(connection)
@@ -102,6 +104,12 @@ impl Connection {
         let (before, after) = (wrapping.before.as_bytes(), wrapping.after.as_bytes());
         let parts = [before, id, between.as_bytes(), &stamp, template.filler(), after];
         write_frame(Opcode::Text, &parts, key, &mut self.unsent);
+    }
+
+    /// The same for a message that is no template's, as it is.
+    pub fn queue_text(&mut self, message: &[u8]) {
+        let key = next_key(&mut self.mask_key, self.dialect);
+        write_frame(Opcode::Text, &[message], key, &mut self.unsent);
     }
 
     /// Sends what is queued, all of it in one call if the socket has room; if not, `poller` will say when there is.
@@ -149,7 +157,10 @@ impl Connection {
             match event {
                 Event::Text(message) => self.take_message(message.as_slice(), &mut on_payload)?,
                 Event::Binary(_) => bail!("a text came back as binary"),
-                Event::Ping(payload) => self.answer(Opcode::Pong, payload.as_slice()),
+                Event::Ping(payload) => {
+                    self.pings += 1;
+                    self.answer(Opcode::Pong, payload.as_slice());
+                }
                 Event::Pong(_) => {}
                 Event::Close(_) => bail!("the server sent a close frame"),
             }
@@ -177,6 +188,16 @@ impl Connection {
     fn answer(&mut self, opcode: Opcode, payload: &[u8]) {
         let key = next_key(&mut self.mask_key, self.dialect);
         write_frame(opcode, &[payload], key, &mut self.unsent);
+    }
+
+    /// Never reads again: what the server sends from now on stays with it.
+    pub fn stall(&self, poller: &Poller) -> Result<()> {
+        poller.remove(&self.stream)
+    }
+
+    /// Pings that came; each was answered.
+    pub fn pings(&self) -> u32 {
+        self.pings
     }
 
     /// Whether messages can be sent now.

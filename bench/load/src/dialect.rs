@@ -98,7 +98,9 @@ impl Dialect {
                 between: Some(r#"","rpc":"echo","body":{"text":""#),
                 after: r#""}}"#,
             },
-            Self::SocketIo(Event::Echo) => Wrapping { before: r#"42["echo",""#, between: None, after: r#""]"# },
+            Self::SocketIo(Event::Echo) => {
+                Wrapping { before: r#"42["echo",""#, between: None, after: r#""]"# }
+            }
             Self::SocketIo(Event::Fan) => Wrapping { before: r#"42["fan",""#, between: None, after: r#""]"# },
         }
     }
@@ -106,9 +108,7 @@ impl Dialect {
     /// What stands around it on the way back.
     fn reply(self) -> Wrapping {
         match self {
-            Self::Socka => {
-                Wrapping { before: r#"{"socka":"serverResponse","v":1,"id":""#, ..self.request() }
-            }
+            Self::Socka => Wrapping { before: r#"{"socka":"serverResponse","v":1,"id":""#, ..self.request() },
             Self::WebSocket | Self::Floor | Self::SocketIo(_) => self.request(),
         }
     }

@@ -5,7 +5,7 @@
 //! a figure is "server CPU per message" whether or not the generator kept the server busy all the time.
 //!
 //! ```text
-//! cases       echo, fan-out, idle, handshake: what is sent when, and what is counted
+//! cases       echo, fan-out, idle, handshake, hold, stalled: what is sent when, and what is counted
 //! opening     many connections at once, through the upgrade
 //! connection  one socket over wirelark-proto, with what is unfinished in either direction
 //! dialect     WebSocket, the floor's unmasked WebSocket, Socket.IO over WebSocket

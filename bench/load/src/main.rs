@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use bench_load::cases::{Generator, Window, echo, fan_out, handshake, idle};
+use bench_load::cases::{Generator, Window, echo, fan_out, handshake, hold, idle, stalled};
 use bench_load::connection::Target;
 use bench_load::dialect::Dialect;
 use bench_load::message::{Template, Text};
@@ -91,6 +91,21 @@ enum Case {
         #[arg(long, default_value_t = 64)]
         at_once: usize,
     },
+    /// Sessions of `/rpc/{room}` at rest, fifty in each room, through heartbeats; each answers before and after.
+    Hold {
+        #[arg(long, default_value_t = 15_000)]
+        connections: usize,
+        /// How long they rest.
+        #[arg(long, default_value_t = 60.0)]
+        rest: f64,
+    },
+    /// A push to everyone on `/rpc`, with and without one among them who never reads.
+    Stalled {
+        #[arg(long, default_value_t = 10_000)]
+        members: usize,
+        #[arg(long, default_value_t = 10)]
+        rounds: usize,
+    },
 }
 
 fn main() -> Result<()> {
@@ -104,6 +119,8 @@ fn main() -> Result<()> {
     let dialect = match args.case {
         Case::FanOut { .. } => args.dialect.fanning_out(),
         Case::Echo { .. } | Case::Idle { .. } | Case::Handshake { .. } => args.dialect,
+        // They say whole messages themselves.
+        Case::Hold { .. } | Case::Stalled { .. } => Dialect::WebSocket,
     };
     let target = Target {
         address: args.server,
@@ -133,6 +150,10 @@ fn main() -> Result<()> {
             Report::Idle(idle::run(&mut generator, connections, &small, &large, rest)?)
         }
         Case::Handshake { at_once } => Report::Rate(handshake::run(&mut generator, at_once)?),
+        Case::Hold { connections, rest } => {
+            Report::Hold(hold::run(&mut generator, connections, Duration::from_secs_f64(rest))?)
+        }
+        Case::Stalled { members, rounds } => Report::Stalled(stalled::run(&mut generator, members, rounds)?),
     };
     println!("{}", serde_json::to_string(&report)?);
     Ok(())

@@ -40,10 +40,20 @@ impl Poller {
         Ok(epoll::add(&self.epoll, socket, EventData::new_u64(slot as u64), EventFlags::IN)?)
     }
 
+    /// Watches it no longer.
+    pub fn remove(&self, socket: impl AsFd) -> Result<()> {
+        Ok(epoll::delete(&self.epoll, socket)?)
+    }
+
     /// Starts or stops waiting for room in a socket.
     pub fn want_room(&self, socket: impl AsFd, slot: usize, want: bool) -> Result<()> {
         let flags = if want { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
         Ok(epoll::modify(&self.epoll, socket, EventData::new_u64(slot as u64), flags)?)
+    }
+
+    /// Nothing is due for now: silence counts from here.
+    pub fn allow_silence(&mut self) {
+        self.quiet_since = Instant::now();
     }
 
     /// Fills `ready`, waiting at most 10 ms so that the caller can look at the clock. That nothing at all happens for

@@ -10,6 +10,10 @@ pub enum Report {
     Rate(Rate),
     /// Connections at rest.
     Idle(Idle),
+    /// Sessions that were held for a while.
+    Hold(Hold),
+    /// A room with and without a member that does not read.
+    Stalled(Stalled),
 }
 
 impl Report {
@@ -17,7 +21,7 @@ impl Report {
     pub fn quiet(&self) -> f64 {
         match self {
             Self::Rate(rate) => rate.quiet(),
-            Self::Idle(_) => 1.0,
+            Self::Idle(_) | Self::Hold(_) | Self::Stalled(_) => 1.0,
         }
     }
 }
@@ -81,4 +85,39 @@ pub struct Footprint {
     /// Half of what a *pair* of sockets took in the kernel, since both ends live on this machine. `None` where
     /// the kernel does not say.
     pub kernel_bytes: Option<f64>,
+}
+
+/// Sessions that were open for a while, each a user's and in a room; all of them answered before and after.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Hold {
+    /// How many.
+    pub connections: usize,
+    /// How long they were at rest, in seconds.
+    pub seconds: f64,
+    /// The fewest heartbeats any of them answered meanwhile.
+    pub pings: u32,
+    /// What each cost at rest.
+    pub footprint: Footprint,
+}
+
+/// Medians over the rounds, each of a stretch without and one with a member that does not read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Stalled {
+    /// Members that read; all of them got everything.
+    pub members: usize,
+    /// How often each was measured.
+    pub rounds: usize,
+    /// Without such a member.
+    pub without: Delivery,
+    /// With one.
+    pub with: Delivery,
+}
+
+/// What it takes to reach one member.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Server CPU per delivery, in microseconds.
+    pub cpu_micros: f64,
+    /// From the publication until 99 % of the members had it, in milliseconds.
+    pub p99_millis: f64,
 }

@@ -77,17 +77,18 @@ fn exchange(
     Ok(())
 }
 
-struct Weight {
+/// What the server and the kernel hold.
+pub(super) struct Weight {
     resident_bytes: u64,
     kernel: Option<KernelMemory>,
 }
 
 impl Weight {
-    fn take(generator: &Generator) -> Result<Self> {
+    pub(super) fn take(generator: &Generator) -> Result<Self> {
         Ok(Self { resident_bytes: generator.server.resident_bytes()?, kernel: KernelMemory::read() })
     }
 
-    fn per_connection(&self, before: &Self, connections: usize) -> Footprint {
+    pub(super) fn per_connection(&self, before: &Self, connections: usize) -> Footprint {
         Footprint {
             user_bytes: (self.resident_bytes as f64 - before.resident_bytes as f64) / connections as f64,
             // Both ends of every connection live on this machine.
