@@ -42,6 +42,8 @@ let attempts = 0;
 let retryAt = 0;
 let retryTimer = 0;
 let openTimer = 0;
+const asked = new Map(); // requests that are not answered: id → {resolve, reject}
+let lastRequest = 0;
 
 // What the reader looks at.
 let sticking = true; // the end of the log is in view, and stays there
@@ -79,11 +81,11 @@ function connect() {
   const url = new URL(`/chat/${encodeURIComponent(room)}?${new URLSearchParams({ name: wantedName })}`, location.href);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   url.hash = "";
-  const opening = new WebSocket(url);
+  const opening = new WebSocket(url, "wirelark.v1.json");
   socket = opening;
   welcomed = false;
   // Events of a socket that has been given up on are nobody's business any more.
-  opening.onmessage = (event) => socket === opening && receive(JSON.parse(event.data));
+  opening.onmessage = (event) => socket === opening && receiveFrame(JSON.parse(event.data));
   opening.onclose = (event) => socket === opening && closed(event.code, event.reason);
   clearTimeout(openTimer);
   openTimer = setTimeout(() => socket === opening && !welcomed && drop(), OPEN_TIMEOUT);
@@ -100,12 +102,14 @@ function hangUp() {
   const left = socket;
   socket = null;
   welcomed = false;
+  forgetRequests();
   left?.close();
 }
 
 function closed(code, reason) {
   socket = null;
   welcomed = false;
+  forgetRequests();
   switch (code) {
     case 4400: // the name
       return askName(reason);
@@ -146,44 +150,80 @@ function tick() {
   if (typists.size) setTyping();
 }
 
-function transmit(message) {
-  if (!welcomed || socket.readyState !== WebSocket.OPEN) return false;
-  socket.send(JSON.stringify(message));
-  return true;
+// ---------------------------------------------------------------------------------------------- Calls and pushes
+
+// The frames of a contract, as JSON. What the page asks has an id, and the answer or the error has the same; what the
+// server tells unasked is an event. See https://www.npmjs.com/package/@firtoz/socka.
+
+/** What the server says is wrong, for the reader. */
+class Refused extends Error {}
+
+/** Calls the server. The promise rejects with a `Refused`, or with something else when the connection is lost. */
+function call(rpc, body) {
+  return new Promise((resolve, reject) => {
+    const id = sendFrame(rpc, body);
+    if (id) asked.set(id, { resolve, reject });
+    else reject(new Error("there is no connection"));
+  });
 }
 
-// ---------------------------------------------------------------------------------------------- Protocol
+/** Sends a request; its id, or nothing if it cannot be sent now. */
+function sendFrame(rpc, body = {}) {
+  if (!welcomed || socket.readyState !== WebSocket.OPEN) return undefined;
+  lastRequest += 1;
+  const id = `${rpc}-${lastRequest}`;
+  socket.send(JSON.stringify({ socka: "clientRequest", v: 1, id, rpc, body }));
+  return id;
+}
 
-function receive(message) {
-  switch (message.type) {
-    case "welcome":
-      return welcome(message);
-    case "joined":
-      if (!people.has(message.person.id)) note(`${message.person.name} joined`);
-      people.set(message.person.id, message.person.name);
-      return showPeople();
-    case "left":
-      if (people.has(message.id)) note(`${people.get(message.id)} left`);
-      people.delete(message.id);
-      typists.delete(message.id);
-      setTyping();
-      return showPeople();
-    case "renamed":
-      return renamed(message.person);
-    case "typing":
-      typists.set(message.id, Date.now() + TYPING_FORGET);
-      return setTyping();
-    case "said":
-      typists.delete(message.post.author.id);
-      setTyping();
-      return showPost(message.post);
-    case "problem":
-      return message.key === null ? renameRefused(message.text) : postRefused(message.key, message.text);
+function receiveFrame(frame) {
+  const request = asked.get(frame.id);
+  asked.delete(frame.id);
+  switch (frame.socka) {
+    case "serverResponse":
+      return request?.resolve(frame.body);
+    case "serverError":
+      return request?.reject(new Refused(frame.error));
+    case "serverEvent":
+      return receivePush(frame.event, frame.body);
   }
 }
 
-function welcome(message) {
-  ({ you, limits } = message);
+function forgetRequests() {
+  for (const { reject } of asked.values()) reject(new Error("the connection was lost"));
+  asked.clear();
+}
+
+function receivePush(event, body) {
+  // Whoever was told something before the welcome knows it from the welcome.
+  if (!welcomed && event !== "welcome") return;
+  switch (event) {
+    case "welcome":
+      return welcome(body);
+    case "joined":
+      if (!people.has(body.id)) note(`${body.name} joined`);
+      people.set(body.id, body.name);
+      return showPeople();
+    case "left":
+      if (people.has(body.id)) note(`${people.get(body.id)} left`);
+      people.delete(body.id);
+      typists.delete(body.id);
+      setTyping();
+      return showPeople();
+    case "renamed":
+      return renamed(body);
+    case "isTyping":
+      typists.set(body.id, Date.now() + TYPING_FORGET);
+      return setTyping();
+    case "said":
+      typists.delete(body.author.id);
+      setTyping();
+      return showPost(body);
+  }
+}
+
+function welcome(here) {
+  ({ you, limits } = here);
   welcomed = true;
   attempts = 0;
   $("banner").hidden = true;
@@ -191,7 +231,7 @@ function welcome(message) {
   ownIds.add(you);
   store("own-ids", [...ownIds].slice(-100));
   people.clear();
-  for (const person of message.people) people.set(person.id, person.name);
+  for (const person of here.people) people.set(person.id, person.name);
   typists.clear();
   setTyping();
   agreeOnName(people.get(you));
@@ -200,11 +240,11 @@ function welcome(message) {
 
   // Posts are shown by id, so history may overlap with what is here already. When it does not reach back
   // to it, something was said in between that nobody can tell any more.
-  const [oldest] = message.history;
-  if (latest && oldest && oldest.id > latest && message.history.length >= limits.history) {
+  const [oldest] = here.history;
+  if (latest && oldest && oldest.id > latest && here.history.length >= limits.history) {
     note("Some older messages are no longer kept.", { id: oldest.id - 1, kind: "gap" });
   }
-  for (const post of message.history) showPost(post);
+  for (const post of here.history) showPost(post);
   showEmpty();
 
   // Whatever was sent and not confirmed goes out again. The server knows the keys it has seen.
@@ -375,7 +415,7 @@ function wireComposer() {
     showTextError("");
     saveDraft();
     const now = Date.now();
-    if (text.value.trim() && now - typingSentAt > TYPING_REPEAT && transmit({ type: "typing" })) typingSentAt = now;
+    if (text.value.trim() && now - typingSentAt > TYPING_REPEAT && sendFrame("typing")) typingSentAt = now;
   });
   text.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -405,9 +445,14 @@ function submit() {
   $("text").focus();
 }
 
-function say(post) {
+/** A post whose answer does not come goes out again after the next welcome. */
+async function say(post) {
   post.sentAt = Date.now();
-  transmit({ type: "say", key: post.key, text: post.text });
+  try {
+    showPost(await call("say", { key: post.key, text: post.text }));
+  } catch (error) {
+    if (error instanceof Refused) postRefused(post.key, error.message);
+  }
 }
 
 function postRefused(key, why) {
@@ -460,11 +505,22 @@ function wireName() {
     showError($("name-error"), "");
     wantedName = $("name-input").value.trim();
     if (!wantedName) return showError($("name-error"), "Please choose a name.");
-    if (transmit({ type: "rename", name: wantedName })) return; // the answer closes the dialog
+    if (welcomed) return rename();
     $("name-dialog").close();
     hangUp();
     connect();
   });
+}
+
+/** The dialog is closed by the push that tells everybody, this page included. */
+async function rename() {
+  try {
+    await call("rename", { name: wantedName });
+  } catch (error) {
+    if (error instanceof Refused) return renameRefused(error.message);
+    // Whoever comes back comes with the new name.
+    $("name-dialog").close();
+  }
 }
 
 function askName(problem = "") {

@@ -1,34 +1,49 @@
-//! A chat: one raw socket per page and room, typed JSON both ways, and the page itself from memory.
+//! A chat: a contract between page and server, and the page itself from memory.
 //!
 //! | route | what it does |
 //! |---|---|
 //! | `GET /` | the page; the room is the part of the URL behind the `#` |
 //! | `GET /rooms` | the rooms there are, with how many people are in each |
-//! | `WS /chat/{room}?name=NAME` | a `FromPage` per message in, a `ToPage` per message out |
+//! | `WS /chat/{room}?name=NAME` | the calls and pushes of [`Chat`] |
 //!
 //! It is an example: nobody signs in, so a name is only what somebody calls themselves.
 
+mod contract;
 mod page;
-mod protocol;
 mod rooms;
+mod words;
 
+use std::sync::Arc;
+
+use wirelark::App;
 use wirelark::axum::Json;
-use wirelark::axum::extract::{Path, Query, State};
+use wirelark::axum::extract::{FromRequestParts, Path, Query, State};
+use wirelark::axum::http::request::Parts;
+use wirelark::axum::response::{IntoResponse, Response};
 use wirelark::axum::routing::get;
-use wirelark::{App, Close, CloseCode, Hub, JsonSocket, Options, Socket, socket};
+use wirelark::contract::{Problem, Session};
 
-use self::protocol::{FromPage, Invalid, Name, ToPage};
-use self::rooms::{Rooms, Visit};
+pub use self::contract::{Chat, ChatClient, ChatServer, ChatTester, Limits, Person, Post, Welcome};
+pub use self::rooms::Rooms;
+pub use self::words::{Invalid, Name, Text};
 
-/// The largest message either way. What it has to hold is the welcome: fifty posts of up to 4 KB.
-const MESSAGE_BYTES: usize = 256 * 1024;
+use self::rooms::{NoPlace, Visit};
 
 /// The whole app.
 pub fn app() -> App<Rooms> {
-    let app = App::with_state(Rooms::default())
+    let rooms = Rooms::default();
+    let app = App::with_state(rooms.clone())
         .route("/rooms", get(async |State(rooms): State<Rooms>| Json(rooms.list())))
-        .socket("/chat/{room}", socket(chat).options(Options::new().message_bytes(MESSAGE_BYTES)));
+        .contract("/chat/{room}", Chat::serve(rooms));
     page::add_to(app)
+}
+
+/// One page in one room: what it came with, and its place from hello to goodbye.
+#[derive(Debug)]
+pub struct Visitor {
+    room: String,
+    name: String,
+    visit: Option<Arc<Visit>>,
 }
 
 #[derive(serde::Deserialize)]
@@ -37,50 +52,68 @@ struct Asked {
     name: String,
 }
 
-/// One page in one room, from hello to goodbye.
-async fn chat(
-    Path(room): Path<String>,
-    Query(asked): Query<Asked>,
-    State(rooms): State<Rooms>,
-    hub: Hub,
-    socket: Socket,
-) -> wirelark::Result {
-    // Refused after the upgrade and not before it: a browser shows its page the reason of a close, and
-    // nothing at all of an HTTP answer.
-    let name = Name::try_from(&*asked.name).map_err(refuse)?;
-    let visit = rooms.visit(&room, &hub)?;
-    let mut socket = socket.json();
-    let me = visit.enter(&socket, name).await?;
-    let ended = converse(&mut socket, &visit, me).await;
-    visit.leave(me).await;
-    ended
-}
+impl<S: Send + Sync> FromRequestParts<S> for Visitor {
+    type Rejection = Response;
 
-async fn converse(socket: &mut JsonSocket<FromPage, ToPage>, visit: &Visit, me: u64) -> wirelark::Result {
-    let problem = |key, why: Invalid| ToPage::Problem { key, text: why.to_string() };
-    while let Some(received) = socket.try_recv().await {
-        let received =
-            received.map_err(|_| Close::new(CloseCode::INVALID_PAYLOAD, "not a message of this chat"))?;
-        let answer = match received {
-            FromPage::Say { key, text } => match visit.say(me, &key, &text).await {
-                Ok(receipt) => receipt,
-                Err(why) => Some(problem(Some(key), why)),
-            },
-            FromPage::Rename { name } => visit.rename(me, &name).await.err().map(|why| problem(None, why)),
-            FromPage::Typing => {
-                visit.typing(me, socket.socket().id()).await;
-                None
-            }
-        };
-        if let Some(answer) = answer {
-            socket.send(&answer).await?;
-        }
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let Path(room) = Path::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
+        let Query(Asked { name }) =
+            Query::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
+        Ok(Self { room, name, visit: None })
     }
-    Ok(())
 }
 
-/// The page shows this reason to its reader and, by the code, asks for another room or another name.
-fn refuse(invalid: Invalid) -> Close {
-    let code = if matches!(invalid, Invalid::Room) { CloseCode::NOT_FOUND } else { CloseCode::BAD_REQUEST };
-    Close::new(code, &invalid.to_string())
+type Page = Session<Chat, Visitor>;
+
+impl ChatServer for Rooms {
+    type Data = Visitor;
+
+    async fn attached(&self, page: Page) -> wirelark::Result {
+        // Refused after the upgrade and not before it: a browser shows its page the reason of a close, and
+        // nothing at all of an HTTP answer.
+        if let Err(why) = self.welcome(&page).await {
+            page.close(why.code(), &why.to_string());
+        }
+        Ok(())
+    }
+
+    async fn closed(&self, page: Page) -> wirelark::Result {
+        if let Some(visit) = page.update(|visitor| visitor.visit.take()) {
+            visit.leave(&page).await;
+        }
+        Ok(())
+    }
+
+    async fn say(&self, page: Page, key: String, text: String) -> Result<Post, Problem> {
+        let text = Text::try_from(text)?;
+        Ok(visit(&page)?.say(&page, key, text).await?)
+    }
+
+    async fn rename(&self, page: Page, name: String) -> Result<(), Problem> {
+        let name = Name::try_from(name)?;
+        visit(&page)?.rename(&page, name).await;
+        Ok(())
+    }
+
+    async fn typing(&self, page: Page) -> Result<(), Problem> {
+        visit(&page)?.typing(&page).await;
+        Ok(())
+    }
+}
+
+impl Rooms {
+    async fn welcome(&self, page: &Page) -> Result<(), NoPlace> {
+        let (room, name) = page.data(|visitor| (visitor.room.clone(), visitor.name.clone()));
+        let name = Name::try_from(name)?;
+        let visit = Arc::new(self.visit(&room)?);
+        visit.enter(page, name).await?;
+        page.update(|visitor| visitor.visit = Some(visit));
+        Ok(())
+    }
+}
+
+/// A page that was refused may have asked for something before it heard of that.
+fn visit(page: &Page) -> Result<Arc<Visit>, Problem> {
+    page.data(|visitor| visitor.visit.clone())
+        .ok_or_else(|| Problem::new("You are not in this room.").code("AWAY"))
 }

@@ -9,9 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use wirelark::{Close, CloseCode, ConnectionId, Hub, JsonSocket, Room};
+use serde::Serialize;
+use wirelark::CloseCode;
+use wirelark::contract::Push;
 
-use crate::protocol::{FromPage, Invalid, LIMITS, Name, Person, Post, RoomInfo, Text, ToPage, check_room};
+use crate::Page;
+use crate::contract::{Chat, LIMITS, Person, Post, Welcome};
+use crate::words::{Invalid, Name, Text, check_room};
 
 /// Rooms that are remembered, with people or without: at most 20 MB of posts in all.
 const ROOMS_MAX: usize = 100;
@@ -19,6 +23,13 @@ const ROOMS_MAX: usize = 100;
 const PEOPLE_MAX: usize = 200;
 /// Bytes of the key a page gives a post.
 const KEY_BYTES_MAX: usize = 64;
+
+/// A room in the list of rooms.
+#[derive(Debug, Serialize)]
+pub(crate) struct RoomInfo {
+    name: String,
+    people: usize,
+}
 
 /// All rooms. Cheap to clone.
 #[derive(Clone, Default)]
@@ -34,9 +45,8 @@ struct Entry {
 
 struct ChatRoom {
     name: Box<str>,
-    receivers: Room,
-    // Held while a change is published and while a welcome is queued: what a page is told on arrival and
-    // what it is told afterwards then join without a gap. An async lock, because publishing may wait.
+    // Held while a change is pushed and while a welcome is: what a page is told on arrival and what it is told
+    // afterwards then join without a gap. An async lock, because pushing may wait.
     inside: tokio::sync::Mutex<Inside>,
 }
 
@@ -48,19 +58,19 @@ struct Inside {
 
 impl Rooms {
     /// A place in a room, until it is dropped.
-    pub(crate) fn visit(&self, name: &str, hub: &Hub) -> wirelark::Result<Visit> {
-        check_room(name).map_err(crate::refuse)?;
+    pub(crate) fn visit(&self, name: &str) -> Result<Visit, NoPlace> {
+        check_room(name)?;
         let mut by_name = self.lock();
         if !by_name.contains_key(name) {
             if by_name.len() >= ROOMS_MAX && !drop_oldest_idle(&mut by_name) {
-                return Err(full("There are too many rooms. Try again later.").into());
+                return Err(NoPlace::TooManyRooms);
             }
-            let room = ChatRoom { name: name.into(), receivers: hub.room(name)?, inside: Default::default() };
+            let room = ChatRoom { name: name.into(), inside: Default::default() };
             by_name.insert(name.into(), Entry { room: Arc::new(room), visits: 0, left_at: 0 });
         }
         let entry = by_name.get_mut(name).expect("it was there or has just been added");
         entry.visits += 1;
-        Ok(Visit { room: Arc::clone(&entry.room), rooms: self.clone() })
+        Ok(Visit { me: next_id(), room: Arc::clone(&entry.room), rooms: self.clone() })
     }
 
     /// The rooms there are, those with most people first.
@@ -94,84 +104,100 @@ fn drop_oldest_idle(by_name: &mut HashMap<Box<str>, Entry>) -> bool {
     oldest.is_some_and(|name| by_name.remove(&name).is_some())
 }
 
-/// One connection's place in a room.
+/// Why there is no place for a page.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(crate) enum NoPlace {
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    #[error("There are too many rooms. Try again later.")]
+    TooManyRooms,
+    #[error("This room is full. Try again later.")]
+    RoomFull,
+}
+
+impl NoPlace {
+    /// By this code the page asks its reader for another room or another name, or waits.
+    pub(crate) fn code(self) -> CloseCode {
+        match self {
+            Self::Invalid(Invalid::Room) => CloseCode::NOT_FOUND,
+            Self::Invalid(_) => CloseCode::BAD_REQUEST,
+            Self::TooManyRooms | Self::RoomFull => CloseCode::TRY_AGAIN,
+        }
+    }
+}
+
+/// One page's place in a room.
 pub(crate) struct Visit {
+    me: u64,
     room: Arc<ChatRoom>,
     rooms: Rooms,
 }
 
 impl Visit {
-    /// Welcomes a page and announces its reader, whose id it returns.
-    pub(crate) async fn enter(
-        &self,
-        socket: &JsonSocket<FromPage, ToPage>,
-        name: Name,
-    ) -> wirelark::Result<u64> {
+    /// Welcomes a page, and announces its reader.
+    pub(crate) async fn enter(&self, page: &Page, name: Name) -> Result<(), NoPlace> {
         let mut inside = self.room.inside.lock().await;
         if inside.people.len() >= PEOPLE_MAX {
-            return Err(full("This room is full. Try again later.").into());
+            return Err(NoPlace::RoomFull);
         }
-        let me = Person { id: next_id(), name };
-        let others = inside.people.iter().map(|(id, name)| Person { id: *id, name: name.clone() });
-        let welcome = ToPage::Welcome {
-            you: me.id,
-            people: others.chain([me.clone()]).collect(),
+        inside.people.insert(self.me, name.clone());
+        let welcome = Welcome {
+            you: self.me,
+            people: inside.people.iter().map(|(id, name)| Person { id: *id, name: name.clone() }).collect(),
             history: inside.history.iter().cloned().collect(),
             limits: LIMITS,
         };
-        let connection = socket.socket().id();
-        self.room.receivers.join(connection);
-        // Before the name is on the list: if this fails there is nothing to take back.
-        socket.send(&welcome).await?;
-        inside.people.insert(me.id, me.name.clone());
-        self.tell(&ToPage::Joined { person: me.clone() }, Some(connection)).await;
-        Ok(me.id)
+        // Through the hub, which waits for no page: everybody else is waiting for the lock.
+        page.hub().contract::<Chat>().connection(page.id(), Chat::welcome(welcome)).await;
+        self.tell_others(page, Chat::joined(Person { id: self.me, name })).await;
+        Ok(())
     }
 
-    /// Posts to everyone, the author included: that is the receipt. A post that is here already is not
-    /// repeated; its receipt is returned.
-    pub(crate) async fn say(&self, me: u64, key: &str, text: &str) -> Result<Option<ToPage>, Invalid> {
+    /// Posts to everyone, the author included. A post that is here already is not repeated.
+    pub(crate) async fn say(&self, page: &Page, key: String, text: Text) -> Result<Post, Invalid> {
         if !(1..=KEY_BYTES_MAX).contains(&key.len()) {
             return Err(Invalid::Key);
         }
-        let text = Text::try_from(text)?;
         let mut inside = self.room.inside.lock().await;
         if let Some(post) = inside.history.iter().find(|post| post.key == key) {
-            return Ok(Some(ToPage::Said { post: post.clone() }));
+            return Ok(post.clone());
         }
-        let Some(name) = inside.people.get(&me).cloned() else { return Ok(None) };
+        let name = inside.people.get(&self.me).cloned().expect("a page leaves after its last call");
         let id = next_id();
-        let post = Post { id, key: key.into(), author: Person { id: me, name }, text, at: id / 1000 };
+        let post = Post { id, key, author: Person { id: self.me, name }, text, at: id / 1000 };
         if inside.history.len() == LIMITS.history {
             inside.history.pop_front();
         }
         inside.history.push_back(post.clone());
-        self.tell(&ToPage::Said { post }, None).await;
-        Ok(None)
+        page.room().push(Chat::said(post.clone())).await;
+        Ok(post)
     }
 
-    /// Changes a name and tells everyone, its owner included: that is the owner's answer.
-    pub(crate) async fn rename(&self, me: u64, name: &str) -> Result<(), Invalid> {
-        let person = Person { id: me, name: name.try_into()? };
+    /// Changes a name and tells everyone, its owner included.
+    pub(crate) async fn rename(&self, page: &Page, name: Name) {
         let mut inside = self.room.inside.lock().await;
-        inside.people.insert(me, person.name.clone());
-        self.tell(&ToPage::Renamed { person }, None).await;
-        Ok(())
+        inside.people.insert(self.me, name.clone());
+        page.room().push(Chat::renamed(Person { id: self.me, name })).await;
     }
 
-    pub(crate) async fn typing(&self, me: u64, connection: ConnectionId) {
-        self.tell(&ToPage::Typing { id: me }, Some(connection)).await;
+    pub(crate) async fn typing(&self, page: &Page) {
+        self.tell_others(page, Chat::is_typing(self.me)).await;
     }
 
-    pub(crate) async fn leave(&self, me: u64) {
+    pub(crate) async fn leave(&self, page: &Page) {
         let mut inside = self.room.inside.lock().await;
-        inside.people.remove(&me);
-        self.tell(&ToPage::Left { id: me }, None).await;
+        inside.people.remove(&self.me);
+        self.tell_others(page, Chat::left(self.me)).await;
     }
 
-    async fn tell(&self, message: &ToPage, except: Option<ConnectionId>) {
-        let json = serde_json::to_string(message).expect("names, texts and numbers can always be JSON");
-        self.room.receivers.publish(json).except_all(except).await;
+    async fn tell_others(&self, page: &Page, push: Push<Chat>) {
+        page.room().push(push).except(page.id()).await;
+    }
+}
+
+impl fmt::Debug for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Visit").field("me", &self.me).field("room", &self.room.name).finish()
     }
 }
 
@@ -187,10 +213,6 @@ impl Drop for Visit {
             by_name.remove(&self.room.name);
         }
     }
-}
-
-fn full(reason: &str) -> Close {
-    Close::new(CloseCode::TRY_AGAIN, reason)
 }
 
 /// Ids are the time in microseconds, counted on where two would be equal: they rise, and those of a server
