@@ -7,28 +7,14 @@ import { after, before, test } from "node:test";
 import WebSocket from "ws";
 import { inAnHour, sign } from "../support/jwt.js";
 import { startConformance } from "../support/server.js";
+import { connect as open } from "../support/socket.js";
 
 let server;
 
 before(async () => (server = await startConformance()));
 after(async () => server?.stop());
 
-/** An open connection whose messages can be awaited one by one. */
-async function connect(path, protocols = [], options = {}) {
-  const socket = new WebSocket(`ws://${server.host}${path}`, protocols, { perMessageDeflate: false, ...options });
-  const arrived = [];
-  const awaited = [];
-  socket.on("message", (data, isBinary) => {
-    const message = isBinary ? data : data.toString();
-    if (awaited.length) awaited.shift()(message);
-    else arrived.push(message);
-  });
-  socket.next = () => (arrived.length ? Promise.resolve(arrived.shift()) : new Promise((resolve) => awaited.push(resolve)));
-  socket.ended = once(socket, "close").then(([code, reason]) => ({ code, reason: reason.toString() }));
-  socket.ended.catch(() => {}); // reported by whoever awaits it
-  await once(socket, "open");
-  return socket;
-}
+const connect = (path, protocols, options) => open(`ws://${server.host}${path}`, protocols, options);
 
 /** The HTTP answer to an upgrade that must be refused. */
 async function refused(path, protocols = [], options = {}) {
