@@ -8,6 +8,7 @@ mod rooms;
 mod rpc;
 mod rpc_room;
 mod secure;
+mod values;
 
 use std::time::Duration;
 
@@ -48,7 +49,8 @@ pub fn app() -> App {
     let app = lifecycle::add_to(app);
     let app = rooms::add_to(app);
     let app = secure::add_to(app);
-    rpc_room::add_to(rpc::add_to(app))
+    let app = rpc_room::add_to(rpc::add_to(app));
+    values::add_to(app)
 }
 
 async fn echo(mut socket: Socket) -> wirelark::Result {
