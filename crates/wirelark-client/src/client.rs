@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use wirelark_proto::contract::{Contract, EncodeError, Format, Request};
+use wirelark_proto::contract::{Contract, EncodeError, Format, Gap, Request};
 use wirelark_proto::{CloseCode, CloseFrame};
 
 use crate::builder::Builder;
@@ -202,6 +202,18 @@ impl Client {
     {
         let (mut inlet, outlet) = stream::queue(len_max);
         outlet.into_stream(self.listen(name, true, move |pushed: T| inlet.push(pushed)))
+    }
+
+    /// Calls `handler` with each [`Gap`], until the subscription is dropped: this client read so slowly that the
+    /// server dropped pushes, or replaced them by newer ones, and it has caught up now. Whatever else was on its way
+    /// has been handed out before. As listeners of pushes it runs on the client's task and must not block.
+    ///
+    /// A push that is lost for good is the moment to ask the server how things are. One that is declared with
+    /// `conflate` needs nothing: its newest state has arrived. Servers tell gaps to clients that offer a subprotocol
+    /// of ours, which all do but those of [`plain_socka`](Builder::plain_socka); what is missed while there is no
+    /// connection is no gap.
+    pub fn on_gap(&self, handler: impl FnMut(Gap) + Send + 'static) -> Subscription {
+        self.on(Gap::EVENT, handler)
     }
 
     fn listen<T: DeserializeOwned>(

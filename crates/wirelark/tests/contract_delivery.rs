@@ -1,6 +1,8 @@
 //! What each delivery does for a client that reads too slowly, and that it does nothing to others.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -212,4 +214,79 @@ async fn clients_that_did_not_agree_to_it_get_no_gaps() {
     assert_eq!((got.missed, got.numbers.last()), (0, Some(&u64::from(PUSHES - 1))));
     assert_eq!(dropped(&host, "moved", "conflate"), u64::from(PUSHES) - got.numbers.len() as u64);
     host.close().await;
+}
+
+/// A client of the contract whose listener of `said` stays in its first push until told to go on, and so reads
+/// nothing meanwhile.
+fn stall(feed: &FeedTester) -> std::sync::mpsc::SyncSender<()> {
+    let (go_on, told) = std::sync::mpsc::sync_channel(1);
+    feed.client()
+        .once("said", move |_: Value| {
+            let _ = tokio::task::block_in_place(|| told.recv());
+        })
+        .detach();
+    go_on
+}
+
+/// Pushes until the server has dropped a hundred of it; how many pushes that took.
+async fn push_until_dropped(host: &Host, push: &str, outcome: &str, each: impl Fn(u32) -> Push<Feed>) -> u32 {
+    let pushes = host.hub().contract::<Feed>();
+    let mut pushed = 0;
+    while dropped(host, push, outcome) < 100 {
+        assert_eq!(room(&pushes, each(pushed)).await.closed, 0);
+        pushed += 1;
+    }
+    pushed
+}
+
+async fn a_stalled_client_is_told_what_it_missed(protocol: &str) {
+    let host = host();
+    let feed = host.at("/feed").protocols([protocol]).contract::<Feed>().await;
+    let (gaps, mut told) = tokio::sync::mpsc::channel(8);
+    let heard = Arc::new(AtomicU32::new(0));
+    let counting = Arc::clone(&heard);
+    let _lines = feed.on_line(move |_, _| {
+        counting.fetch_add(1, Relaxed);
+    });
+    let _gaps = feed.on_gap(move |gap| gaps.try_send((gap, heard.load(Relaxed))).expect("there is room"));
+    let go_on = stall(&feed);
+    feed.ready().await.unwrap();
+    room(&host.hub().contract::<Feed>(), Feed::said(0, text())).await;
+    let moves = push_until_dropped(&host, "moved", "conflate", |n| Feed::moved(n % 2, n, text())).await;
+    let lines = push_until_dropped(&host, "line", "drop_oldest", |n| Feed::line(n, text())).await;
+    let (replaced, lost) = (dropped(&host, "moved", "conflate"), dropped(&host, "line", "drop_oldest"));
+    go_on.send(()).expect("the listener waits");
+
+    let of_moves = feed.expect_gap(|gap| gap.push == "moved").await;
+    let of_lines = feed.expect_gap(|gap| gap.push == "line").await;
+    assert_eq!((u64::from(of_moves.missed), u64::from(of_lines.missed)), (replaced, lost));
+    // Behind everything that waited for it: of each that moves the newest, and every line that was not lost.
+    let arrived = lines - of_lines.missed;
+    let expected = [(of_moves.clone(), arrived), (of_lines, arrived)];
+    assert_eq!([told.recv().await, told.recv().await], expected.map(Some));
+    let mut newest = [0; 2];
+    for _ in 0..moves - of_moves.missed {
+        let (id, n, _) = feed.expect_moved(|_, _, _| true).await;
+        newest[id as usize] = n;
+    }
+    newest.sort_unstable();
+    assert_eq!(newest, [moves - 2, moves - 1]);
+    let mut last = 0;
+    for _ in 0..arrived {
+        last = feed.expect_line(|_, _| true).await.0;
+    }
+    assert_eq!(last, lines - 1);
+    feed.ready().await.unwrap();
+    assert!(told.try_recv().is_err(), "it is told once");
+    host.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stalled_client_is_told_what_it_missed_in_json() {
+    a_stalled_client_is_told_what_it_missed("wirelark.v1.json").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stalled_client_is_told_what_it_missed_in_message_pack() {
+    a_stalled_client_is_told_what_it_missed("wirelark.v1.msgpack").await;
 }

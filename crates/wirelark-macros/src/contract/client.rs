@@ -7,8 +7,8 @@ use syn::{Ident, Type};
 
 use super::declaration::{Argument, Body, Call, Contract, Push};
 
-/// The functions a client has besides the calls.
-const OWN: [&str; 3] = ["builder", "client", "connect"];
+/// The functions a client has besides those of calls and pushes.
+const OWN: [&str; 4] = ["builder", "client", "connect", "on_gap"];
 
 impl Contract {
     pub(super) fn client(&self) -> TokenStream {
@@ -30,13 +30,22 @@ impl Contract {
             .iter()
             .flat_map(|push| [prefixed("on", &push.ident), prefixed("wait_for", &push.ident)])
             .collect();
+        let taken = |function: &Ident, ident: &Ident| {
+            let message = format!(
+                "`{function}` is a function of the client already: give the function another name and write \
+                 `#[name = \"{ident}\"]` above it"
+            );
+            Err(syn::Error::new_spanned(ident, message))
+        };
+        for Push { ident, .. } in &self.pushes {
+            let on = prefixed("on", ident);
+            if OWN.iter().any(|own| on == own) {
+                return taken(&on, ident);
+            }
+        }
         for Call { ident, .. } in &self.calls {
             if OWN.iter().any(|own| ident == own) || of_pushes.contains(ident) {
-                let message = format!(
-                    "`{ident}` is a function of the client already: give the function another name and write \
-                     `#[name = \"{ident}\"]` above it"
-                );
-                return Err(syn::Error::new_spanned(ident, message));
+                return taken(ident, ident);
             }
         }
         Ok(())
@@ -79,6 +88,15 @@ impl Contract {
                 /// and how it is closed.
                 #visibility fn client(&self) -> &::wirelark::client::Client {
                     &self.0
+                }
+
+                /// Listens to what this client missed because it read too slowly, until the subscription is dropped;
+                /// see [`Client::on_gap`](::wirelark::client::Client::on_gap).
+                #visibility fn on_gap(
+                    &self,
+                    handler: impl ::std::ops::FnMut(::wirelark::client::Gap) + ::std::marker::Send + 'static,
+                ) -> ::wirelark::client::Subscription {
+                    self.0.on_gap(handler)
                 }
 
                 #(#calls)*
@@ -235,6 +253,17 @@ impl Contract {
 
             #[allow(dead_code, clippy::unused_unit, reason = "an app need not use every function, and a push may have no arguments")]
             impl #tester {
+                /// The first gap that was not expected yet and for which `predicate` is true. Others stay for later.
+                ///
+                /// # Panics
+                /// If it does not come in time, with what came instead.
+                #visibility async fn expect_gap(
+                    &self,
+                    predicate: impl ::std::ops::FnMut(&::wirelark::client::Gap) -> bool,
+                ) -> ::wirelark::client::Gap {
+                    self.inbox.expect(::wirelark::client::Gap::EVENT, predicate).await
+                }
+
                 #(#expects)*
             }
 
@@ -251,6 +280,7 @@ impl Contract {
 
                 fn tester(client: #client, mut inbox: ::wirelark::testing::Inbox) -> #tester {
                     #(#listening)*
+                    inbox.listen::<::wirelark::client::Gap>(client.client(), ::wirelark::client::Gap::EVENT);
                     #tester { client, inbox }
                 }
             }

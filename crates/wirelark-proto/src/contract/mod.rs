@@ -7,7 +7,8 @@
 //! * [`Format`] encodes and decodes values of any serde type in either dialect;
 //! * [`BigInt`] carries integers that JavaScript numbers cannot hold;
 //! * [`Envelope`] is one frame: a [`Request`], a [`Response`], an [`ErrorResponse`] or an [`Event`];
-//! * [`Body`] is the encoded value inside it, decoded when its type is known, and shared between frames.
+//! * [`Body`] is the encoded value inside it, decoded when its type is known, and shared between frames;
+//! * [`Gap`] is the one event that every contract has.
 //!
 //! # One value, two dialects
 //!
@@ -44,6 +45,7 @@ mod body;
 mod description;
 mod envelope;
 mod error;
+mod gap;
 mod json;
 mod msgpack;
 mod number;
@@ -63,6 +65,7 @@ pub use description::{
 };
 pub use envelope::{Envelope, EnvelopeError, ErrorResponse, Event, Request, Response};
 pub use error::{DecodeError, EncodeError};
+pub use gap::Gap;
 pub use problem::{Problem, ProblemData};
 
 /// How many arrays and objects may stand inside each other in a value that is decoded.

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 use tokio::time::Instant;
-use wirelark_proto::contract::{Delivery, Format};
+use wirelark_proto::contract::{Delivery, Format, Gap};
 use wirelark_proto::{CloseCode, CloseFrame, Frame, Kind, Text};
 
 use super::RouteContext;
 use super::burst::Burst;
-use super::gap::Gap;
+use super::gap;
 use super::outbox::{Class, ConflationKey, Outbox, Treatment};
 use crate::budget::Budget;
 use crate::limits::SlowClient;
@@ -361,7 +361,7 @@ impl Outbound {
         }
         for (push, missed) in *gaps {
             let name = route.contract.and_then(|contract| contract.pushes.get(usize::from(push)));
-            if let Some(frame) = name.and_then(|push| Gap { push: push.name, missed }.frame(format)) {
+            if let Some(frame) = name.and_then(|push| gap::frame(&Gap::new(push.name, missed), format)) {
                 self.outbox.push(frame, Class::Control);
             }
         }
