@@ -7,13 +7,13 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 
 use clap::Parser;
-use mimalloc::MiMalloc;
 use tracing_subscriber::EnvFilter;
 
 /// Handshakes allocate large and short-lived beside small and long-lived. This allocator keeps the sizes apart; glibc's
 /// leaves holes between them that the next handshake does not fit in (the book's chapter on memory has figures).
+#[cfg(not(target_env = "msvc"))]
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[derive(Parser)]
 #[command(about = "Wirelark's conformance server")]

@@ -9,12 +9,12 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 
 use clap::Parser;
-use mimalloc::MiMalloc;
+use tikv_jemallocator::Jemalloc;
 use tokio::sync::broadcast;
 
 /// The allocator of our conformance server, so that none is compared with another allocator's speed or packing.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// The command line of every peer.
 #[derive(Debug, Parser)]
