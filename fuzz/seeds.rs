@@ -5,13 +5,15 @@ mod support;
 
 use std::{fs, io, path::Path};
 
+use serde_json::{Value, json};
 use support::{ALONE, bare, frame};
-use wirelark_proto::compress;
+use wirelark_proto::{compress, contract::Format};
 
 fn main() -> io::Result<()> {
     write("frames", &frames())?;
     write("handshake", &handshake())?;
     write("deflate", &deflate())?;
+    write("contract", &contract())?;
     write("utf8", &utf8())
 }
 
@@ -173,6 +175,58 @@ fn deflate() -> Vec<Vec<u8>> {
         with(0xf8, text.as_bytes()),
         with(0x29, [0x55; 200]),
     ]
+}
+
+fn contract() -> Vec<Vec<u8>> {
+    // Frames in the order clients write them in, in both formats; then values for types of every shape.
+    let frames = [
+        r#"{"socka":"clientRequest","v":1,"id":"add-1","rpc":"add","body":{"a":-1.5,"b":40}}"#,
+        r#"{"socka":"clientRequest","v":1,"id":"","rpc":"toString","body":{}}"#,
+        r#"{"socka":"clientRequest","v":1,"id":"\u00e9\n","rpc":"echo","body":{"text":"\ud83e\udd9c","__proto__":[]}}"#,
+        r#"{"socka":"serverResponse","v":1,"id":"list-2","rpc":"list","body":[{"id":"a","n":2.5},null,true]}"#,
+        r#"{"socka":"serverResponse","v":1,"id":"emit-3","rpc":"emit"}"#,
+        r#"{"socka":"serverError","v":1,"id":"x","error":"no","rpc":"fail","code":"FORBIDDEN","data":{"n":7}}"#,
+        r#"{"socka":"serverEvent","v":1,"event":"moved","body":[1700000000123,-5000000000,1e300,0.1]}"#,
+        r#"{"v":1.0,"body":{"socka":null},"socka":"clientRequest","id":"a","id":"b","rpc":"r"}"#,
+    ];
+    let values = [
+        json!({"Newtype": 9_007_199_254_740_991_u64}),
+        json!(["Unit", {"Tuple": [-128, 1.5]}, {"Struct": {"a": "\u{2028}", "b": null}}, {"Nested": "Unit"}]),
+        json!({"kind": "Newtype", "flat_time": 1, "flat_float": 3.5, "rest": 0.5}),
+        json!({"-1": {"kind": "Tuple", "value": [0, 255]}, "2": {"kind": "Unit"}}),
+        json!({"a": -0.25, "b": "text", "c": [1, 2], "d": {"at": 3}, "e": null, "f": 5e9}),
+    ];
+    let in_json = frames.iter().map(|&frame| with(0, frame));
+    let values = values.iter().chain(&[Value::Null]);
+    let packed = frames.iter().map(|frame| serde_json::from_str::<Value>(frame).expect("written above"));
+    let packed: Vec<_> = packed.map(|frame| packed_in_order(&frame)).collect();
+    in_json
+        .chain(values.clone().map(|value| with(0, value.to_string())))
+        .chain(packed.iter().map(|frame| with(1, frame)))
+        .chain(values.map(|value| with(1, encoded(value))))
+        .chain([
+            // `undefined`, a length that lies, an extension, keys that are no text, a value too deep.
+            with(1, b"\x82\xa1a\xd4\x00\x00\x01\xc4\x01\x07"),
+            with(1, b"\xdd\xff\xff\xff\xff\x01"),
+            with(1, b"\x91\xd6\xff\x00\x00\x00\x01"),
+            with(1, [vec![0x91; 127], vec![0x90]].concat()),
+            with(0, ["[".repeat(128), "]".repeat(128)].concat()),
+        ])
+        .collect()
+}
+
+/// A frame whose keys stand as clients write them, which is not the order of a `Value`.
+fn packed_in_order(frame: &Value) -> Vec<u8> {
+    let keys = ["socka", "v", "id", "rpc", "event", "error", "code", "data", "body"];
+    let present: Vec<_> = keys.iter().filter_map(|key| Some((key, frame.get(key)?))).collect();
+    let entries = present.iter().map(|(key, value)| [encoded(key), encoded(value)].concat());
+    [vec![0x80 | present.len() as u8], entries.collect::<Vec<_>>().concat()].concat()
+}
+
+fn encoded<T: serde::Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    let mut out = Vec::new();
+    Format::MsgPack.encode(value, &mut out).expect("an ordinary value");
+    out
 }
 
 fn utf8() -> Vec<Vec<u8>> {
