@@ -4,6 +4,7 @@
 //! test      everything that proves the code works          ci        the checks of style, and then all of test
 //! tidy      rules of ours no other tool knows              docs      writes the generated pages
 //! autobahn  the outside referee of the protocol            bench     us and our peers, side by side
+//! torture   a million damaged frames for a live server
 //! ```
 //!
 //! A command is a list of steps. A step that fails does not keep the others from running: one run tells all
@@ -21,6 +22,7 @@ mod process;
 mod steps;
 mod test;
 mod tidy;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -41,6 +43,8 @@ enum Command {
     Docs,
     /// Let the Autobahn test suite judge the conformance server.
     Autobahn(autobahn::Args),
+    /// Send damaged frames to the conformance server's contract, and see that it owes nothing for any of them.
+    Torture(torture::Args),
     /// Measure Wirelark beside its peers; arguments go to the bench driver.
     Bench(bench::Args),
 }
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Docs => docs::write(),
         Command::Autobahn(args) => autobahn::run(&args),
+        Command::Torture(args) => torture::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match done {

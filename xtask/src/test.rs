@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::process::{self, cargo};
 use crate::steps::{Outcome, Steps};
-use crate::{autobahn, e2e, fuzz, prerequisites};
+use crate::{autobahn, e2e, fuzz, prerequisites, torture};
 
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Args {
@@ -55,6 +55,9 @@ fn add_to(steps: &mut Steps, fuzz_seconds: u32) {
     steps.run("e2e-node", "a browser and Node's clients against the servers", || done(e2e::node()));
     steps.run("e2e-python", "Python's clients against the servers", || done(e2e::python()));
     steps.run("fuzz", "a short fuzz of each target", || fuzz::run(fuzz_seconds));
+    steps.run("torture", "a hundred thousand damaged frames for the conformance server", || {
+        done(torture::run(&torture::Args::of_the_dev_build()))
+    });
     steps.run("autobahn", "the outside referee of the protocol, its quick groups", || {
         match autobahn::missing() {
             Some(reason) => Ok(Outcome::NotRun(reason.to_owned())),
