@@ -28,7 +28,8 @@ pub(crate) fn damage(random: &mut Random, format: Format, bytes: &mut Vec<u8>, o
     }
 }
 
-/// Puts a number, an escape or a whitespace that JSON has, or just does not have, in the place of a digit.
+/// Puts a number, an escape or a whitespace that JSON has, or just does not have, in the place of a digit; or arrays in
+/// arrays, far deeper than anything that recurses would survive.
 fn write_oddly(random: &mut Random, bytes: &mut Vec<u8>) {
     const ODDITIES: [&str; 20] = [
         "1e999",
@@ -55,7 +56,12 @@ fn write_oddly(random: &mut Random, bytes: &mut Vec<u8>) {
     let digits: Vec<_> = bytes.iter().enumerate().filter(|(_, byte)| byte.is_ascii_digit()).collect();
     let at = digits.get(random.below(digits.len())).map_or(bytes.len(), |(at, _)| *at);
     let end = (at + 1).min(bytes.len());
-    bytes.splice(at..end, random.pick(&ODDITIES).bytes());
+    if random.chance(ODDITIES.len()) {
+        let depth = random.below(20_000);
+        bytes.splice(at..end, [b"[".repeat(depth), b"]".repeat(depth)].concat());
+    } else {
+        bytes.splice(at..end, random.pick(&ODDITIES).bytes());
+    }
 }
 
 /// Puts the head of an array, a map, a text or bytes in the place of a byte, whatever follows.

@@ -88,7 +88,7 @@ fn torture(args: &Args) -> Result<()> {
     println!("torture: {} frames of seed {seed}, from number {}", HumanCount(args.frames), args.first);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut server = Server::start(&args.server)?;
-    let end = args.first + args.frames;
+    let end = args.first.saturating_add(args.frames);
     let tortured = runtime.block_on(send_all(&mut server, seed, args.first, end));
     let (tally, memory, took) = tortured.map_err(|failure| explained(seed, &failure))?;
     server.stop()?;

@@ -158,7 +158,7 @@ fn odd_value(random: &mut Random) -> Value {
     }
 }
 
-/// Arrays in arrays, or maps in maps. Once in a while far deeper than anything that recurses would survive.
+/// Arrays in arrays, or maps in maps: up to the limit of decoding, and now and then far beyond.
 fn nested(random: &mut Random) -> Value {
     let depth = if random.chance(8) { 1_000 } else { 200 };
     let as_map = random.chance(2);
