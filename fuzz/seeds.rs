@@ -187,7 +187,16 @@ fn contract() -> Vec<Vec<u8>> {
         r#"{"socka":"serverResponse","v":1,"id":"emit-3","rpc":"emit"}"#,
         r#"{"socka":"serverError","v":1,"id":"x","error":"no","rpc":"fail","code":"FORBIDDEN","data":{"n":7}}"#,
         r#"{"socka":"serverEvent","v":1,"event":"moved","body":[1700000000123,-5000000000,1e300,0.1]}"#,
+        r#"{"socka":"serverEvent","v":1,"event":"edges","body":[-32,-33,-128,-129,-32768,-32769,-2147483649,127,128]}"#,
+        r#"{"socka":"serverEvent","v":1,"event":"edges","body":[255,256,65535,65536,4294967295,9007199254740991]}"#,
         r#"{"v":1.0,"body":{"socka":null},"socka":"clientRequest","id":"a","id":"b","rpc":"r"}"#,
+    ];
+    // Almost in the form that scanning takes.
+    let almost = [
+        r#"{"socka":"clientRequest","v":1,"id":"a","rpc":"b","body":{} }"#,
+        r#"{"socka":"clientRequest","v":1,"id":"a","rpc":"b","body": {"c":1}}"#,
+        r#"{"socka":"clientRequest","v":1,"id":"a","rpc":"b","body":{},"id":"c"}"#,
+        r#"{"socka":"clientRequest","v":1,"id":"a","rpc":"b","body":{"c":1},"d":{}}"#,
     ];
     let values = [
         json!({"Newtype": 9_007_199_254_740_991_u64}),
@@ -196,7 +205,7 @@ fn contract() -> Vec<Vec<u8>> {
         json!({"-1": {"kind": "Tuple", "value": [0, 255]}, "2": {"kind": "Unit"}}),
         json!({"a": -0.25, "b": "text", "c": [1, 2], "d": {"at": 3}, "e": null, "f": 5e9}),
     ];
-    let in_json = frames.iter().map(|&frame| with(0, frame));
+    let in_json = frames.iter().chain(&almost).map(|&frame| with(0, frame));
     let values = values.iter().chain(&[Value::Null]);
     let packed = frames.iter().map(|frame| serde_json::from_str::<Value>(frame).expect("written above"));
     let packed: Vec<_> = packed.map(|frame| packed_in_order(&frame)).collect();
@@ -205,6 +214,9 @@ fn contract() -> Vec<Vec<u8>> {
         .chain(packed.iter().map(|frame| with(1, frame)))
         .chain(values.map(|value| with(1, encoded(value))))
         .chain([
+            with(1, b"\xde\x00\x05\xa5socka\xadclientRequest\xa1v\x01\xa2id\xd9\x01a\xa3rpc\xa1b\xa4body\x80"),
+            with(1, b"\x86\xa5socka\xadclientRequest\xa1v\x01\xa2id\xa1a\xa3rpc\xa1b\xa4body\x80\xa1c\xd4\x00\x00"),
+            with(1, b"\x85\xa5socka\xadclientRequest\xa1v\x01\xa2id\xa1a\xa3rpc\xa1b\xa4body\x80\x80"),
             // `undefined`, a length that lies, an extension, keys that are no text, a value too deep.
             with(1, b"\x82\xa1a\xd4\x00\x00\x01\xc4\x01\x07"),
             with(1, b"\xdd\xff\xff\xff\xff\x01"),
