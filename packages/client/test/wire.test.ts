@@ -1,0 +1,105 @@
+// Sessions of the original implementation, replayed: what its client sent we send, and what its server answered we
+// understand.
+
+import { type Format, json, ServerError } from "@wirelark/client";
+import { expect, test } from "vitest";
+import { Core } from "../src/core.js";
+import { type Contract, unchecked } from "../src/index.js";
+import { msgpack } from "../src/msgpack.js";
+import { captured, type Frame } from "./captured.js";
+
+/** The contract the captured frames are of. */
+const rpc: Contract = {
+  name: "Rpc",
+  calls: {
+    echo: { output: unchecked() },
+    add: { output: unchecked() },
+    fail: { output: unchecked() },
+    crash: { output: unchecked() },
+    list: { output: unchecked() },
+    slow: { output: unchecked() },
+    emit: {},
+  },
+  sends: { nudge: {} },
+  pushes: { itemsChanged: {}, tick: {} },
+};
+
+/** Plays a session: each request is made again, under the same number, when it is its turn. */
+function replay(wire: "json" | "msgpack", format: Format) {
+  const limits = { calls: 1000, outboxMessages: 1, outboxBytes: 10_000 };
+  const reports: string[] = [];
+  const core = new Core(rpc, format, limits, (kind, error, name) => {
+    reports.push(`${kind} ${name}: ${(error as Error).message}`);
+  });
+  const settled = new Map<string, unknown>();
+  const wrote: { ours: Frame; theirs: Frame; same: boolean }[] = [];
+  const pushed: unknown[] = [];
+  for (const name of ["itemsChanged", "tick"]) core.pushes.add(name, (body) => pushed.push({ name, body }));
+  let number = 0;
+  const events: Frame[] = [];
+  const answers: Frame[] = [];
+  for (const { fromClient, data } of captured(wire)) {
+    if (!fromClient) {
+      const frame = format.decode(data) as Frame;
+      (frame.socka === "serverEvent" ? events : answers).push(frame);
+      core.receive(data);
+      continue;
+    }
+    let theirs: Frame;
+    try {
+      theirs = format.decode(data) as Frame;
+    } catch {
+      continue; // The capture has a few that test a server.
+    }
+    if (theirs?.socka !== "clientRequest" || theirs.v !== 1 || !/-\d+$/.test(theirs.id)) continue;
+    // The original counted requests the capture does not have, too.
+    for (number += 1; `${theirs.rpc}-${number}` !== theirs.id; number += 1) {
+      core.send("nudge", {}, 0);
+      core.next();
+      if (number > 1000) throw new Error(`${theirs.id} does not follow`);
+    }
+    const { id } = theirs;
+    if (theirs.rpc === "nudge") core.send("nudge", theirs.body, 0);
+    else {
+      core.call(theirs.rpc, theirs.body, 0, {
+        resolve: (answer) => settled.set(id, answer),
+        reject: (error) => settled.set(id, error),
+      });
+    }
+    const ours = core.next();
+    wrote.push({ ours: format.decode(ours) as Frame, theirs, same: ours === data });
+  }
+  return { settled, wrote, pushed, events, answers, reports };
+}
+
+function check(wire: "json" | "msgpack", format: Format) {
+  const { settled, wrote, pushed, events, answers, reports } = replay(wire, format);
+  expect(wrote.length).toBeGreaterThan(80);
+  for (const { ours, theirs } of wrote) expect(ours).toEqual(theirs);
+  expect(events.length).toBeGreaterThan(20);
+  expect(pushed).toEqual(events.map(({ event, body }) => ({ name: event, body })));
+  for (const answer of answers) {
+    if (answer.rpc === "nudge") continue;
+    const outcome = settled.get(answer.id);
+    if (answer.socka === "serverError") {
+      expect(outcome, answer.id).toBeInstanceOf(ServerError);
+      const { error: message, code, data } = answer as unknown as Record<string, unknown>;
+      expect(outcome).toMatchObject({ message, code, data, requestId: answer.id });
+    } else {
+      expect(settled.has(answer.id), answer.id).toBe(true);
+      expect(outcome).toEqual(answer.body);
+    }
+  }
+  expect(answers.length - answers.filter(({ rpc }) => rpc === "nudge").length).toBe(settled.size);
+  expect(reports).toEqual(["sendFailed nudge: bad nudge"]);
+  return wrote;
+}
+
+test("JSON is written byte for byte as the original does", () => {
+  const wrote = check("json", json());
+  expect(wrote.filter(({ same }) => !same)).toEqual([]);
+});
+
+test("MessagePack says the same as the original's", () => {
+  check("msgpack", msgpack);
+});
