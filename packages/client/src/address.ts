@@ -2,18 +2,15 @@
 
 /** The address of a WebSocket: relative to the page's, if there is one; `http` and `https` are read as `ws` and `wss`. */
 export function webSocketUrl(address: string): string {
-  const page = globalThis.location?.href;
-  let url: URL;
+  let url: URL | undefined;
   try {
-    url = new URL(address, page === "about:blank" ? undefined : page);
+    url = new URL(address, globalThis.location?.href);
+    url.protocol = url.protocol.replace(/^http/, "ws");
+    // A WebSocket refuses to be made with one.
+    url.hash = "";
   } catch {
-    throw new Error(`${JSON.stringify(address)} is no WebSocket's address: write wss://host/path`);
+    // Said below, as of addresses that are none of a WebSocket.
   }
-  url.protocol = url.protocol.replace(/^http/, "ws");
-  if (url.protocol !== "ws:" && url.protocol !== "wss:") {
-    throw new Error(`${address} is no WebSocket's address: write wss://host/path`);
-  }
-  // A WebSocket refuses to be made with one.
-  url.hash = "";
-  return url.href;
+  if (url !== undefined && /^wss?:$/.test(url.protocol)) return url.href;
+  throw new Error(`${address} is no WebSocket's address: write wss://host/path`);
 }

@@ -41,12 +41,19 @@ export const CloseCode = {
   noAnswer: 4504,
 } as const;
 
+// What the client itself looks at, apart from the table: a page that does not use the names should not load them.
+export const NORMAL = 1000;
+export const PROTOCOL = 1002;
+export const ABNORMAL = 1006;
+export const OTHER_VERSION = 4426;
+const SIGN_IN = 4401;
+
 const STOP: readonly number[] = [1002, 1003, 1007, 1008, 1009, 1010, 1015, 4400, 4403, 4404, 4409, 4426];
 const RECONNECT: readonly number[] = [1001, 1006, 1011, 1012, 1013, 1014, 4408, 4429, 4500, 4504];
 
 /** What a client should do after a close with this code; nothing is said of codes the table does not have. */
 export function closeAction(code: number): CloseAction {
-  if (code === CloseCode.signIn) return "signIn";
+  if (code === SIGN_IN) return "signIn";
   if (STOP.includes(code)) return "stop";
   return RECONNECT.includes(code) ? "reconnect" : "none";
 }

@@ -1,6 +1,6 @@
 // How a connection ended, or an attempt at one: one word for both, so that one table says what to do next.
 
-import { type CloseAction, CloseCode, closeAction } from "./close-codes.js";
+import { ABNORMAL, type CloseAction, closeAction } from "./close-codes.js";
 
 /** How a connection, or an attempt to make one, ended. */
 export interface Closed {
@@ -20,7 +20,7 @@ export function closedBy(by: Closed["by"], code: number, reason: string): Closed
 
 /** It broke, or was never made, for a reason another attempt may not meet. */
 export function lost(reason: string): Closed {
-  return closedBy("network", CloseCode.abnormal, reason);
+  return closedBy("network", ABNORMAL, reason);
 }
 
 export function describe({ by, code, reason }: Closed): string {

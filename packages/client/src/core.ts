@@ -14,6 +14,7 @@ import {
   EncodeError,
   FullError,
   ServerError,
+  textOf,
   type WirelarkError,
 } from "./errors.js";
 import type { Data, Format } from "./format.js";
@@ -117,8 +118,7 @@ export class Core {
     try {
       return this.#format.encode(request(id, name, input));
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      throw new EncodeError(`the input of ${name} cannot be sent: ${why}`, { cause });
+      throw new EncodeError(`the input of ${name} cannot be sent: ${textOf(cause)}`, { cause });
     }
   }
 

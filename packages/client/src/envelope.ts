@@ -42,14 +42,9 @@ export function envelope(value: unknown): Envelope {
   }
   if (socka === "serverEvent" && typeof event === "string") return { socka, event, body };
   if (socka === "clientRequest") throw new Error("socka: unexpected client-originated frame from server");
-  throw new Error(`socka: unknown or invalid frame kind ${shown(socka)}`);
+  throw new Error(`socka: unknown or invalid frame kind ${socka}`);
 }
 
 function text(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
-}
-
-/** `String()` runs what an object from MessagePack or a deserializer of one's own may bring along; this does not. */
-function shown(value: unknown): string {
-  return typeof value === "object" ? JSON.stringify(value).slice(0, 100) : String(value);
 }

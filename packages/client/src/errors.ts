@@ -1,6 +1,6 @@
 // Why there is no answer. Every error of this package is a `WirelarkError`; the classes say what can be done.
 
-import { CloseCode } from "./close-codes.js";
+import { OTHER_VERSION } from "./close-codes.js";
 import { type Closed, describe } from "./closed.js";
 import type { SchemaIssue } from "./standard-schema.js";
 
@@ -134,7 +134,12 @@ export class DecodeError extends WirelarkError {
 
 /** The error of something that a lost connection took with it. */
 export function disconnected(contract: string, closed: Closed, sent: boolean): DisconnectedError {
-  return closed.code === CloseCode.otherVersion
+  return closed.code === OTHER_VERSION
     ? new OtherVersionError(contract, closed, sent)
     : new DisconnectedError(closed, sent);
+}
+
+/** What somebody else's error says. Anything can be thrown. */
+export function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -30,12 +30,11 @@ export {
 export { type Data, type Format, json } from "./format.js";
 export type { Unsubscribe } from "./listeners.js";
 export type { SessionOptions } from "./options.js";
-export type { Backoff } from "./reconnect.js";
+export type { Backoff, Retry } from "./reconnect.js";
 export type { Report, ReportKind } from "./report.js";
 export {
   type CallOptions,
   connect,
-  type Retry,
   type Session,
   type Status,
   type WaitOptions,

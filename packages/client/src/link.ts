@@ -1,7 +1,8 @@
 // One socket, from the attempt to make it to its end.
 
-import { CloseCode } from "./close-codes.js";
+import { ABNORMAL } from "./close-codes.js";
 import { type Closed, closedBy, lost } from "./closed.js";
+import { textOf } from "./errors.js";
 import type { Data } from "./format.js";
 import { discard, errorText, OPEN, type WebSocketLike } from "./web-socket.js";
 
@@ -11,8 +12,6 @@ export interface Dialing {
   readonly protocols: () => readonly string[] | Promise<readonly string[]>;
   /** A failure here is one of the client's making: it would be the same each time. */
   readonly socket: (protocols: string[]) => WebSocketLike;
-  /** What the server must agree to. */
-  readonly subprotocol: string | undefined;
   /** How long all of it may take, in milliseconds. */
   readonly timeout: number;
 }
@@ -30,57 +29,57 @@ export class Link {
   #ended = false;
   readonly #timer: ReturnType<typeof setTimeout>;
   /** What the last error event said; the close event behind it says less. */
-  #error = "";
+  #error = "the connection broke";
 
   /** Dials. No event comes before the caller has the link in its hands. */
   constructor(dialing: Dialing, events: LinkEvents) {
     this.#events = events;
-    this.#timer = setTimeout(() => this.#fail(lost("the connection was not made in time")), dialing.timeout);
+    this.#timer = setTimeout(() => this.fail(lost("the connection was not made in time")), dialing.timeout);
     void this.#dial(dialing);
   }
 
-  async #dial({ protocols, socket, subprotocol }: Dialing): Promise<void> {
+  async #dial({ protocols, socket }: Dialing): Promise<void> {
     let offered: readonly string[];
     try {
       offered = await protocols();
     } catch (error) {
-      return this.#fail(lost(`what to offer is not known: ${textOf(error)}`));
+      return this.fail(lost(`what to offer is not known: ${textOf(error)}`));
     }
     if (this.#ended) return;
     try {
-      this.#attach(socket([...offered]), subprotocol);
+      this.#attach(socket([...offered]));
     } catch (error) {
-      this.#fail(closedBy("client", CloseCode.abnormal, textOf(error)));
+      this.fail(closedBy("client", ABNORMAL, textOf(error)));
     }
   }
 
-  #attach(socket: WebSocketLike, subprotocol: string | undefined): void {
+  #attach(socket: WebSocketLike): void {
     this.#socket = socket;
     socket.binaryType = "arraybuffer";
-    socket.addEventListener("open", () => this.#open(subprotocol));
+    socket.addEventListener("open", () => this.#open());
     socket.addEventListener("message", ({ data }) => {
       if (!this.#ended) this.#events.received(data);
     });
     socket.addEventListener("error", (event) => {
-      this.#error = errorText(event);
+      this.#error = errorText(event) || this.#error;
     });
     socket.addEventListener("close", ({ code, reason }) => {
-      const why = this.#error || "the connection ended without a close frame";
-      this.#end(code === CloseCode.abnormal ? lost(reason || why) : closedBy("server", code, reason));
+      this.#end(code === ABNORMAL ? lost(this.#error) : closedBy("server", code, reason));
     });
     // One that was made by somebody else may be further.
-    if (socket.readyState === OPEN) this.#open(subprotocol);
-    if (socket.readyState > OPEN) this.#end(lost("the socket was closed before it was used"));
+    if (socket.readyState === OPEN) this.#open();
+    if (socket.readyState > OPEN) this.#end(lost(this.#error));
   }
 
-  #open(subprotocol: string | undefined): void {
+  #open(): void {
     if (this.#ended) return;
-    if (subprotocol !== undefined && this.#socket?.protocol !== subprotocol) {
-      const why = `the server did not agree to \`${subprotocol}\`: for servers that agree to no subprotocol there is \`plainSocka\``;
-      return this.#fail(closedBy("client", CloseCode.protocol, why));
-    }
     clearTimeout(this.#timer);
     this.#events.opened();
+  }
+
+  /** The subprotocol the server agreed to. */
+  get protocol(): string {
+    return this.#socket?.protocol ?? "";
   }
 
   /** Whether it takes data; not from the moment on in which the server's close arrives, which is before its event. */
@@ -97,30 +96,23 @@ export class Link {
     try {
       this.#socket?.send(data);
     } catch (error) {
-      this.#fail(lost(textOf(error)));
+      this.fail(lost(textOf(error)));
     }
   }
 
-  /** Closes it from this side. Ready once the server has hung up, or after `timeout`. */
-  close(code: number, reason: string, timeout: number): Promise<void> {
+  /** Closes it from this side. Nothing more is heard of it. Returns the socket, if there was one yet. */
+  close(code: number, reason: string): WebSocketLike | undefined {
     const socket = this.#give();
-    return new Promise((resolve) => {
-      if (socket === undefined || socket.readyState > 2) return resolve();
-      const timer = setTimeout(resolve, timeout);
-      socket.addEventListener("close", () => {
-        clearTimeout(timer);
-        resolve();
-      });
-      try {
-        socket.close(code, reason);
-      } catch {
-        discard(socket);
-      }
-    });
+    try {
+      socket?.close(code, reason);
+    } catch {
+      if (socket !== undefined) discard(socket);
+    }
+    return socket;
   }
 
   /** Ends it because of something the socket does not know of. */
-  #fail(closed: Closed): void {
+  fail(closed: Closed): void {
     if (this.#socket !== undefined) discard(this.#socket);
     this.#end(closed);
   }
@@ -136,8 +128,4 @@ export class Link {
     clearTimeout(this.#timer);
     return this.#socket;
   }
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -2,9 +2,9 @@
 
 import type { Contract, PushBody, PushName } from "./contract.js";
 import type { Gap, Limits } from "./core.js";
-import { OptionError } from "./errors.js";
+import { OptionError, textOf } from "./errors.js";
 import { type Format, json } from "./format.js";
-import { BACKOFF, type Backoff, problemOf } from "./reconnect.js";
+import { type Backoff, backoff, type Reconnector } from "./reconnect.js";
 import type { Report } from "./report.js";
 import type { Status } from "./session.js";
 import type { WebSocketConstructor, WebSocketLike } from "./web-socket.js";
@@ -53,46 +53,48 @@ export interface SessionOptions<C extends Contract> {
   readonly onReport?: ((report: Report) => void) | undefined;
 }
 
+/** The numbers of the options, with their defaults. */
+const NUMBERS = {
+  callTimeout: 10_000,
+  connectTimeout: 10_000,
+  closeTimeout: 5000,
+  calls: 1024,
+  outboxMessages: 1024,
+  outboxBytes: 1024 * 1024,
+};
+
 /** The options that were given and the defaults of the others. */
-export interface Settings extends Limits {
+export interface Settings extends Limits, Readonly<typeof NUMBERS> {
   readonly urls: readonly string[];
   readonly format: Format;
-  readonly callTimeout: number;
-  readonly connectTimeout: number;
-  readonly closeTimeout: number;
-  readonly backoff: Backoff | undefined;
+  readonly reconnector: Reconnector | undefined;
 }
 
 /** Checks the options. Throws an `OptionError` that says what to write instead. */
 export function settings<C extends Contract>(options: SessionOptions<C>): Settings {
-  const { url, socket, reconnect } = options;
-  const urls = url === undefined ? [] : typeof url === "string" ? [url] : [...url];
+  const { url = [], socket, reconnect, format = json() } = options;
+  const urls = typeof url === "string" ? [url] : url;
   if ((socket === undefined) !== urls.length > 0) {
     throw new OptionError("either `url` or `socket` says where to connect to: write one of them");
   }
-  const backoff = reconnect === false || socket !== undefined ? undefined : { ...BACKOFF, ...reconnect };
-  const problem = backoff && problemOf(backoff);
-  if (problem !== undefined) throw new OptionError(`reconnect: ${problem}`);
-  return {
-    urls,
-    backoff,
-    format: options.format ?? json(),
-    callTimeout: time("callTimeout", options.callTimeout ?? 10_000),
-    connectTimeout: time("connectTimeout", options.connectTimeout ?? 10_000),
-    closeTimeout: time("closeTimeout", options.closeTimeout ?? 5000),
-    calls: positive("calls", options.calls ?? 1024),
-    outboxMessages: positive("outboxMessages", options.outboxMessages ?? 1024),
-    outboxBytes: positive("outboxBytes", options.outboxBytes ?? 1024 * 1024),
-  };
+  const numbers = { ...NUMBERS };
+  for (const name of Object.keys(NUMBERS) as (keyof typeof NUMBERS)[]) {
+    numbers[name] = checked(name, options[name] ?? NUMBERS[name]);
+  }
+  const again = reconnect !== false && socket === undefined;
+  return { ...numbers, urls, format, reconnector: again ? reconnector(reconnect) : undefined };
 }
 
-function positive(name: string, value: number): number {
-  if (value > 0) return value;
-  throw new OptionError(`\`${name}\` must be more than 0, not ${value}`);
+function reconnector(options: Partial<Backoff> | undefined): Reconnector {
+  try {
+    return backoff(options)();
+  } catch (error) {
+    throw new OptionError(`reconnect: ${textOf(error)}`);
+  }
 }
 
-/** A time that a timer can hold: one that is longer would be over at once. */
-export function time(name: string, value: number): number {
-  if (value <= 2 ** 31 - 1) return positive(name, value);
-  throw new OptionError(`\`${name}\` must be at most 24 days, in milliseconds`);
+/** A number that is one, and not more milliseconds than a timer can hold: more would be over at once. */
+export function checked(name: string, value: number): number {
+  if (value > 0 && value < 2 ** 31) return value;
+  throw new OptionError(`\`${name}\` must be more than 0 and less than 2 ** 31, not ${value}`);
 }

@@ -2,7 +2,7 @@
 // this file knows when there is a connection, when there will be one, and when not.
 
 import { webSocketUrl } from "./address.js";
-import { CloseCode } from "./close-codes.js";
+import { NORMAL, OTHER_VERSION, PROTOCOL } from "./close-codes.js";
 import { type Closed, closedBy, lost } from "./closed.js";
 import type {
   CallDefinition,
@@ -25,10 +25,10 @@ import {
 } from "./errors.js";
 import { Link } from "./link.js";
 import { Listeners, type Unsubscribe } from "./listeners.js";
-import { type SessionOptions, type Settings, settings, time } from "./options.js";
-import { delayBefore, longestDelay, rest } from "./reconnect.js";
+import { checked, type SessionOptions, type Settings, settings } from "./options.js";
+import type { Retry } from "./reconnect.js";
 import { reportsTo } from "./report.js";
-import type { WebSocketLike } from "./web-socket.js";
+import { gone, type WebSocketLike } from "./web-socket.js";
 
 /**
  * What a session is doing.
@@ -50,14 +50,6 @@ export type Status =
   | "reconnecting"
   /** It does nothing more until it is told to connect. `closed` says why. */
   | "closed";
-
-/** The attempt to come, or under way. */
-export interface Retry {
-  /** Which attempt in a row, from 1. */
-  readonly attempt: number;
-  /** How many milliseconds the client waits before it. */
-  readonly delay: number;
-}
 
 export interface CallOptions {
   /** How long it may take, in milliseconds, instead of the session's `callTimeout`. */
@@ -108,12 +100,8 @@ export class Session<C extends Contract> {
 
   #link: Link | undefined;
   #injectedUsed = false;
-  #stopResting: (() => void) | undefined;
   /** How many attempts there were, whatever became of them: it says which address is next. */
   #dialed = 0;
-  /** How many attempts in a row have failed. */
-  #failures = 0;
-  #openedAt = 0;
   /** Those who wait for the outcome of an attempt. */
   #connecting: Waiter[] = [];
   /** Those who wait for what cannot come once the session is closed. */
@@ -150,35 +138,48 @@ export class Session<C extends Contract> {
     return functions as Functions;
   }
 
-  #call(name: string, input: unknown, { timeout, signal }: CallOptions = {}): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const limit = time("timeout", timeout ?? this.#settings.callTimeout);
-      if (signal?.aborted) throw new AbortError(signal.reason, false);
+  #call(name: string, input: unknown, options: CallOptions | undefined): Promise<unknown> {
+    return this.#limited(options, `the answer to ${name} did not come in time`, (resolve, reject) => {
       this.#checkQueue();
-      const id = this.#core.call(name, input, this.#buffered(), {
-        resolve: (answer) => {
-          settled();
-          resolve(answer);
-        },
-        reject: (error) => {
-          settled();
-          reject(error);
-        },
-      });
-      const timer = setTimeout(() => {
-        settled();
-        reject(new TimeoutError(`the answer to ${name} did not come in time`, this.#core.forget(id)));
-      }, limit);
-      const abort = () => {
-        settled();
-        reject(new AbortError(signal?.reason, this.#core.forget(id)));
-      };
-      const settled = () => {
+      const id = this.#core.call(name, input, this.#buffered(), { resolve, reject });
+      this.#leave();
+      return () => this.#core.forget(id);
+    });
+  }
+
+  /**
+   * A promise that is settled by what `start` does, by the clock or by the signal. `start` returns what to do when it is,
+   * which says whether the server may have got what it was about.
+   */
+  #limited<T>(
+    { timeout, signal }: CallOptions = {},
+    late: string,
+    start: (resolve: (value: T) => void, reject: (error: unknown) => void) => () => boolean,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const limit = checked("timeout", timeout ?? this.#settings.callTimeout);
+      if (signal?.aborted) throw new AbortError(signal.reason, false);
+      let stop = () => false;
+      const settle = () => {
         clearTimeout(timer);
         signal?.removeEventListener("abort", abort);
+        return stop();
       };
+      const fail = (error: unknown) => {
+        settle();
+        reject(error);
+      };
+      const timer = setTimeout(() => reject(new TimeoutError(late, settle())), limit);
+      const abort = () => reject(new AbortError(signal?.reason, settle()));
       signal?.addEventListener("abort", abort);
-      this.#leave();
+      try {
+        stop = start((value) => {
+          settle();
+          resolve(value);
+        }, fail);
+      } catch (error) {
+        fail(error);
+      }
     });
   }
 
@@ -190,16 +191,14 @@ export class Session<C extends Contract> {
 
   /** Throws why nothing can be queued, if that is so. */
   #checkQueue(): void {
-    if (this.#status === "closed") throw this.#whyClosed();
-    if (this.#status !== "open" && this.#options.offline === "fail") {
-      const closed = this.#closed ?? lost("there was no connection yet");
+    const closed = this.#closed ?? lost("there was no connection yet");
+    if (this.#status === "closed") throw this.#whyClosed(closed);
+    if (this.#status !== "open" && this.#options.offline === "fail")
       throw new DisconnectedError(closed, false);
-    }
   }
 
-  #whyClosed(): WirelarkError {
-    const closed = this.#closed ?? lost("there was no connection yet");
-    return closed.code === CloseCode.otherVersion
+  #whyClosed(closed: Closed): WirelarkError {
+    return closed.code === OTHER_VERSION
       ? disconnected(this.contract.name, closed, false)
       : new ClosedError(closed);
   }
@@ -244,35 +243,28 @@ export class Session<C extends Contract> {
    */
   waitFor<Name extends PushName<C>>(
     name: Name,
-    { timeout, signal, predicate }: WaitOptions<PushBody<C, Name>> = {},
+    options: WaitOptions<PushBody<C, Name>> = {},
   ): Promise<PushBody<C, Name>> {
-    const push = new Promise<PushBody<C, Name>>((resolve, reject) => {
-      const limit = time("timeout", timeout ?? this.#settings.callTimeout);
-      if (signal?.aborted) throw new AbortError(signal.reason, false);
-      const end = (error: unknown) => {
-        stop();
-        reject(error);
-      };
-      const ignore = this.on(name, (body) => {
-        try {
-          if (predicate !== undefined && !predicate(body)) return;
-          stop();
-          resolve(body);
-        } catch (error) {
-          end(error);
-        }
-      });
-      const timer = setTimeout(() => end(new TimeoutError(`${name} was not pushed in time`, false)), limit);
-      const abort = () => end(new AbortError(signal?.reason, false));
-      const stop = () => {
-        ignore();
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", abort);
-        this.#waiting.delete(end);
-      };
-      signal?.addEventListener("abort", abort);
-      this.#waiting.add(end);
-    });
+    const { predicate } = options;
+    const push = this.#limited<PushBody<C, Name>>(
+      options,
+      `${name} was not pushed in time`,
+      (resolve, reject) => {
+        const ignore = this.on(name, (body) => {
+          try {
+            if (predicate === undefined || predicate(body)) resolve(body);
+          } catch (error) {
+            reject(error);
+          }
+        });
+        this.#waiting.add(reject);
+        return () => {
+          ignore();
+          this.#waiting.delete(reject);
+          return false;
+        };
+      },
+    );
     // Whoever holds it may be busy with the call that leads to it, and have failed with that.
     push.catch(() => {});
     return push;
@@ -326,35 +318,30 @@ export class Session<C extends Contract> {
    * more. Ready when the server has hung up, at most after `closeTimeout`. It does not reconnect; `connect` opens it
    * again. Throws an `OptionError` for what browsers do not let a page send.
    */
-  close(code: number = CloseCode.normal, reason = ""): Promise<void> {
-    if (code !== CloseCode.normal && !(code >= 3000 && code <= 4999)) {
-      throw new OptionError(`a client closes with 1000, or with 3000 to 4999, not with ${code}`);
-    }
-    if (new TextEncoder().encode(reason).length > 123) {
-      throw new OptionError("the reason of a close has at most 123 bytes");
+  close(code: number = NORMAL, reason = ""): Promise<void> {
+    const allowed = code === NORMAL || (code >= 3000 && code <= 4999);
+    if (!allowed || new TextEncoder().encode(reason).length > 123) {
+      throw new OptionError("a client closes with 1000 or 3000 to 4999, and a reason of at most 123 bytes");
     }
     if (this.#status === "closed") return Promise.resolve();
-    const gone = this.#link?.close(code, reason, this.#settings.closeTimeout);
+    const ended = gone(this.#link?.close(code, reason), this.#settings.closeTimeout);
     this.#finish(closedBy("client", code, reason), (closed) => new ClosedError(closed));
-    return gone ?? Promise.resolve();
+    return ended;
   }
 
   #begin(status: "connecting" | "reconnecting"): void {
-    this.#stopResting?.();
-    const { connectTimeout, urls, format } = this.#settings;
-    const { plainSocka, socket } = this.#options;
+    const { connectTimeout, urls, reconnector } = this.#settings;
+    reconnector?.wake();
     const url = urls[this.#dialed % urls.length];
     this.#dialed += 1;
     const link = new Link(
       {
         protocols: () => this.#protocols(),
         socket: (protocols) => (url === undefined ? this.#injected() : this.#make(url, protocols)),
-        // What an injected socket has agreed to is known to whoever made it.
-        subprotocol: plainSocka || socket !== undefined ? undefined : format.subprotocol,
         timeout: connectTimeout,
       },
       {
-        opened: () => this.#opened(),
+        opened: () => this.#opened(link),
         received: (data) => this.#core.receive(data),
         ended: (closed) => this.#lost(closed),
       },
@@ -378,7 +365,7 @@ export class Session<C extends Contract> {
     const { webSocket = globalThis.WebSocket } = this.#options;
     if (webSocket === undefined) {
       throw new Error(
-        "there is no global WebSocket: give one as `webSocket`, such as that of the package ws",
+        "there is no global WebSocket: give one as `webSocket`",
       );
     }
     return new webSocket(webSocketUrl(url), protocols);
@@ -387,17 +374,24 @@ export class Session<C extends Contract> {
   #injected(): WebSocketLike {
     const { socket } = this.#options;
     if (socket === undefined || this.#injectedUsed) {
-      throw new Error("the socket that was given was used already: give a `url` to connect more than once");
+      throw new Error("the socket was used already: give a `url` instead");
     }
     this.#injectedUsed = true;
     return socket;
   }
 
-  #opened(): void {
+  #opened(link: Link): void {
+    const { subprotocol } = this.#settings.format;
+    // What an injected socket has agreed to is known to whoever made it.
+    const plain = this.#options.plainSocka || this.#options.socket !== undefined;
+    if (!plain && link.protocol !== subprotocol) {
+      const why = `the server did not agree to \`${subprotocol}\`: for servers that agree to no subprotocol there is \`plainSocka\``;
+      return link.fail(closedBy("client", PROTOCOL, why));
+    }
+    this.#settings.reconnector?.opened();
     this.#become("open");
     this.#retry = undefined;
     this.#closed = undefined;
-    this.#openedAt = performance.now();
     for (const { resolve } of this.#connecting.splice(0)) resolve();
     this.#flush();
     this.#tell();
@@ -406,18 +400,12 @@ export class Session<C extends Contract> {
   /** The connection ended, or could not be made. */
   #lost(closed: Closed): void {
     this.#link = undefined;
-    const { backoff } = this.#settings;
-    const stayed = this.#status === "open" ? performance.now() - this.#openedAt : 0;
-    // A server that accepts and hangs up must not get a client that comes back every moment.
-    if (backoff && stayed > longestDelay(backoff, this.#failures)) this.#failures = 0;
-    this.#failures += 1;
     this.#core.lose(closed);
     const error = () => disconnected(this.contract.name, closed, false);
-    const delay = backoff && delayBefore(backoff, this.#failures, closed);
-    if (delay === undefined) return this.#finish(closed, error);
+    const retry = this.#settings.reconnector?.ended(closed, () => this.#begin("reconnecting"));
+    if (retry === undefined) return this.#finish(closed, error);
     this.#closed = closed;
-    this.#retry = { attempt: this.#failures, delay };
-    this.#stopResting = rest(delay, backoff?.pauseWhenHidden ?? true, () => this.#begin("reconnecting"));
+    this.#retry = retry;
     this.#become("reconnecting");
     for (const { reject } of this.#connecting.splice(0)) reject(error());
     if (this.#options.offline === "fail") this.#core.abandon(error);
@@ -427,13 +415,12 @@ export class Session<C extends Contract> {
   /** There will be no connection until somebody asks for one. */
   #finish(closed: Closed, error: (closed: Closed, sent: boolean) => WirelarkError): void {
     this.#link = undefined;
-    this.#stopResting?.();
-    this.#failures = 0;
+    this.#settings.reconnector?.stop();
     this.#retry = undefined;
     this.#closed = closed;
     this.#become("closed");
     for (const { reject } of this.#connecting.splice(0)) reject(error(closed, false));
-    for (const end of [...this.#waiting]) end(this.#whyClosed());
+    for (const end of [...this.#waiting]) end(this.#whyClosed(closed));
     this.#core.abandon((sent) => error(closed, sent));
     this.#tell();
   }

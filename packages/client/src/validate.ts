@@ -1,6 +1,6 @@
 // Runs the validators of a contract over what arrived.
 
-import { DecodeError } from "./errors.js";
+import { DecodeError, textOf } from "./errors.js";
 import type { SchemaResult, StandardSchema } from "./standard-schema.js";
 
 /** What the validator makes of a value that arrived; throws a `DecodeError` if it is none of its. */
@@ -15,9 +15,9 @@ function judge(schema: StandardSchema, value: unknown): SchemaResult<unknown> {
   try {
     const result = schema["~standard"].validate(value);
     if (!("then" in result)) return result;
+    // Nothing may wait here: what comes behind would overtake it, or pile up.
+    throw new Error("it must answer at once, and not with a promise");
   } catch (cause) {
-    throw new DecodeError("a validator threw", [], { cause });
+    throw new DecodeError(`the validator failed: ${textOf(cause)}`, [], { cause });
   }
-  // Nothing may wait here: what comes behind would overtake it, or pile up.
-  throw new DecodeError("a validator returned a promise: only those that answer at once can be used here");
 }

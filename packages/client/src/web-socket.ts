@@ -21,6 +21,7 @@ export interface WebSocketLike {
 export type WebSocketConstructor = new (url: string, protocols: string[]) => WebSocketLike;
 
 export const OPEN = 1;
+const CLOSING = 2;
 
 /** Closes a socket nobody listens to any more. */
 export function discard(socket: WebSocketLike): void {
@@ -33,9 +34,19 @@ export function discard(socket: WebSocketLike): void {
   }
 }
 
+/** Ready once a socket that was closed has ended, at most after `timeout`. */
+export function gone(socket: WebSocketLike | undefined, timeout: number): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket === undefined || socket.readyState > CLOSING) return resolve();
+    const timer = setTimeout(resolve, timeout);
+    socket.addEventListener("close", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
 /** What an error event says, where it says anything: browsers keep it to themselves. */
 export function errorText(event: unknown): string {
-  const message =
-    typeof event === "object" && event !== null && "message" in event ? event.message : undefined;
-  return typeof message === "string" && message !== "" ? message : "the connection failed";
+  return String((event as { readonly message?: unknown } | undefined)?.message ?? "");
 }

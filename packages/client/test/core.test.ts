@@ -210,7 +210,10 @@ describe("answers", () => {
       receive(response(id, name, 1));
       expect(outcomes[id], name).toBeInstanceOf(DecodeError);
     }
-    expect(outcomes["throws-1"]).toMatchObject({ message: "a validator threw", cause: { message: "boom" } });
+    expect(outcomes["throws-1"]).toMatchObject({
+      message: "the validator failed: boom",
+      cause: { message: "boom" },
+    });
     expect(outcomes["waits-2"]).toMatchObject({ message: expect.stringContaining("promise") });
   });
 });
@@ -266,7 +269,7 @@ describe("what nobody waits for", () => {
         { socka: "serverError", v: 1, id: "a", error: null },
         "socka: unknown or invalid frame kind serverError",
       ],
-      [{ socka: { a: 1 }, v: 1 }, 'socka: unknown or invalid frame kind {"a":1}'],
+      [{ socka: { a: 1 }, v: 1 }, "socka: unknown or invalid frame kind [object Object]"],
       [
         { socka: "clientRequest", v: 1, id: "a", rpc: "b", body: {} },
         "socka: unexpected client-originated frame from server",

@@ -199,7 +199,7 @@ describe("a session", () => {
     (await madeAfter(fake, 1000)).fail();
     (await madeAfter(fake, 2000)).fail();
     expect(session.status).toBe("closed");
-    expect((await call).message).toBe("the connection ended by the network with 1006, the connection failed");
+    expect((await call).message).toBe("the connection ended by the network with 1006, the connection broke");
   });
 
   test("makes no attempt but the first, if that is wanted", async () => {
