@@ -1,0 +1,24 @@
+// What each entry costs a page that bundles, minifies and compresses it. A KB is 1000 bytes.
+
+const all = { gzip: true };
+
+export default [
+  { ...all, name: "core", path: "dist/index.js", import: "{ connect }", limit: "6 KB" },
+  { ...all, name: "core, with everything it exports", path: "dist/index.js", limit: "6.5 KB" },
+  { ...all, name: "raw", path: "dist/raw.js", import: "{ openSocket }", limit: "2 KB" },
+  {
+    ...all,
+    name: "react, beside the core and raw",
+    path: "dist/react.js",
+    ignore: ["@wirelark/client", "@wirelark/client/raw"],
+    limit: "2 KB",
+  },
+  {
+    ...all,
+    name: "msgpack, with its library",
+    path: "dist/msgpack.js",
+    // A peer dependency is left out unless this is said.
+    modifyEsbuildConfig: (config) => ({ ...config, external: [] }),
+    limit: "10 KB",
+  },
+];

@@ -1,0 +1,12 @@
+import { defineConfig } from "tsdown";
+
+export default defineConfig({
+  entry: ["src/index.ts", "src/msgpack.ts", "src/raw.ts", "src/react.ts", "src/testing.ts"],
+  format: ["esm", "cjs"],
+  platform: "neutral",
+  target: "es2022",
+  dts: true,
+  fixedExtension: false,
+  // The React entry is a user of the others: it must share their classes, and not bring its own.
+  deps: { neverBundle: [/^@wirelark\/client/, "@msgpack/msgpack", /^react/] },
+});
