@@ -26,6 +26,7 @@ export interface LinkEvents {
 export class Link {
   readonly #events: LinkEvents;
   #socket: WebSocketLike | undefined;
+  #opened = false;
   #ended = false;
   readonly #timer: ReturnType<typeof setTimeout>;
   /** What the last error event said; the close event behind it says less. */
@@ -34,7 +35,7 @@ export class Link {
   /** Dials. No event comes before the caller has the link in its hands. */
   constructor(dialing: Dialing, events: LinkEvents) {
     this.#events = events;
-    this.#timer = setTimeout(() => this.fail(lost("the connection was not made in time")), dialing.timeout);
+    this.#timer = setTimeout(() => this.end(lost("the connection was not made in time")), dialing.timeout);
     void this.#dial(dialing);
   }
 
@@ -43,13 +44,13 @@ export class Link {
     try {
       offered = await protocols();
     } catch (error) {
-      return this.fail(lost(`what to offer is not known: ${textOf(error)}`));
+      return this.end(lost(`what to offer is not known: ${textOf(error)}`));
     }
     if (this.#ended) return;
     try {
       this.#attach(socket([...offered]));
     } catch (error) {
-      this.fail(closedBy("client", ABNORMAL, textOf(error)));
+      this.end(closedBy("client", ABNORMAL, textOf(error)));
     }
   }
 
@@ -62,18 +63,21 @@ export class Link {
     });
     socket.addEventListener("error", (event) => {
       this.#error = errorText(event) || this.#error;
+      // The close event that should follow does not in Node 22, where an upgrade that is refused ends with this.
+      if (!this.#opened) this.end(lost(this.#error));
     });
     socket.addEventListener("close", ({ code, reason }) => {
-      this.#end(code === ABNORMAL ? lost(this.#error) : closedBy("server", code, reason));
+      this.end(code === ABNORMAL ? lost(this.#error) : closedBy("server", code, reason));
     });
     // One that was made by somebody else may be further.
     if (socket.readyState === OPEN) this.#open();
-    if (socket.readyState > OPEN) this.#end(lost(this.#error));
+    if (socket.readyState > OPEN) this.end(lost(this.#error));
   }
 
   #open(): void {
     if (this.#ended) return;
     clearTimeout(this.#timer);
+    this.#opened = true;
     this.#events.opened();
   }
 
@@ -96,7 +100,7 @@ export class Link {
     try {
       this.#socket?.send(data);
     } catch (error) {
-      this.fail(lost(textOf(error)));
+      this.end(lost(textOf(error)));
     }
   }
 
@@ -111,15 +115,12 @@ export class Link {
     return socket;
   }
 
-  /** Ends it because of something the socket does not know of. */
-  fail(closed: Closed): void {
-    if (this.#socket !== undefined) discard(this.#socket);
-    this.#end(closed);
-  }
-
-  #end(closed: Closed): void {
+  /** Ends it, also because of something the socket does not know of. */
+  end(closed: Closed): void {
     if (this.#ended) return;
-    this.#give();
+    // Its own end comes before the socket's: some report an error from within their `close`.
+    const socket = this.#give();
+    if (socket !== undefined) discard(socket);
     this.#events.ended(closed);
   }
 

@@ -364,9 +364,7 @@ export class Session<C extends Contract> {
   #make(url: string, protocols: string[]): WebSocketLike {
     const { webSocket = globalThis.WebSocket } = this.#options;
     if (webSocket === undefined) {
-      throw new Error(
-        "there is no global WebSocket: give one as `webSocket`",
-      );
+      throw new Error("there is no global WebSocket: give one as `webSocket`");
     }
     return new webSocket(webSocketUrl(url), protocols);
   }
@@ -386,7 +384,7 @@ export class Session<C extends Contract> {
     const plain = this.#options.plainSocka || this.#options.socket !== undefined;
     if (!plain && link.protocol !== subprotocol) {
       const why = `the server did not agree to \`${subprotocol}\`: for servers that agree to no subprotocol there is \`plainSocka\``;
-      return link.fail(closedBy("client", PROTOCOL, why));
+      return link.end(closedBy("client", PROTOCOL, why));
     }
     this.#settings.reconnector?.opened();
     this.#become("open");

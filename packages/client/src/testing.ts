@@ -66,8 +66,11 @@ export class FakeSocket {
 
   close(code?: number, reason?: string): void {
     if (this.readyState > 1) return;
+    const connecting = this.readyState === 0;
     this.readyState = 2;
     this.closedWith = { code, reason };
+    // Real sockets call an attempt that is given up a failed one.
+    if (connecting) this.error("closed before it was open");
     if (this.answersClose) queueMicrotask(() => this.end(code ?? 1005, reason));
   }
 
@@ -93,9 +96,13 @@ export class FakeSocket {
 
   /** The connection breaks, or is refused: an error, and then the end. */
   fail(message = ""): void {
-    if (this.readyState === 3) return;
-    this.#event("error", { message });
+    this.error(message);
     this.end();
+  }
+
+  /** An error that is not followed by the end, as it should be: so does Node 22 when an upgrade is refused. */
+  error(message = ""): void {
+    if (this.readyState !== 3) this.#event("error", { message });
   }
 
   /** The calls and sends of the client, in order. */

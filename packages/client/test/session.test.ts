@@ -146,6 +146,25 @@ describe("connecting", () => {
     expect(session.status).toBe("closed");
   });
 
+  test("ends with the error of a refused upgrade, whatever else the socket says", async () => {
+    const { fake, session, statuses } = fixture({ reconnect: false });
+    const outcome = rejection(session.connect());
+    const socket = await fake.next();
+    socket.error("404");
+    expect((await outcome).message).toBe("the connection ended by the network with 1006, 404");
+    expect(socket.closedWith).toBeDefined();
+    socket.end();
+    expect(statuses).toEqual(["idle", "connecting", "closed"]);
+
+    const later = fixture();
+    const open = await later.open();
+    open.error("of little importance");
+    expect(later.session.status).toBe("open");
+    open.end(1011);
+    expect(later.session.closed).toMatchObject({ code: 1011, by: "server" });
+    await later.session.close();
+  });
+
   test("takes only so long, knowing what to offer included", async () => {
     const { fake, session } = fixture({ protocols: () => new Promise(() => {}), reconnect: false });
     await vi.advanceTimersByTimeAsync(10_000);
