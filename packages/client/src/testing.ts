@@ -82,9 +82,9 @@ export class FakeSocket {
     this.#event("open", {});
   }
 
-  /** A message arrives: text, or bytes. */
+  /** A message arrives: text, or bytes. It still may after the client has closed. */
   receive(data: string | ArrayBuffer): void {
-    if (this.readyState === 1) this.#event("message", { data });
+    if (this.readyState === 1 || this.readyState === 2) this.#event("message", { data });
   }
 
   /** The connection ends: by the server's close frame, or without one, which is 1006. */

@@ -174,6 +174,8 @@ test("enabled opens and closes", async () => {
 test("before it is started it queues", async () => {
   const fake = fakeWebSocket();
   const socket = new RawSocket({ url: "ws://host/raw?1", webSocket: fake.webSocket });
+  socket.send("for nobody");
+  socket.update({ url: "ws://host/raw?2", webSocket: fake.webSocket });
   socket.send("early");
   socket.open();
   await Promise.resolve();
@@ -182,7 +184,7 @@ test("before it is started it queues", async () => {
   socket.start();
   const first = await fake.next();
   first.open();
-  expect([first.sent, fake.sockets.length]).toEqual([["early"], 1]);
+  expect([first.url, first.sent, fake.sockets.length]).toEqual(["ws://host/raw?2", ["early"], 1]);
   socket.stop();
 });
 

@@ -1,5 +1,6 @@
 // Sessions over sockets that do what the test says.
 
+import { getEventListeners } from "node:events";
 import {
   AbortError,
   ClosedError,
@@ -59,6 +60,9 @@ describe("connecting", () => {
       "bearer.abc",
     ]);
     expect(socket.binaryType).toBe("arraybuffer");
+    socket.open();
+    await vi.advanceTimersByTimeAsync(100_000);
+    expect(session.status).toBe("open");
     await session.close();
   });
 
@@ -378,6 +382,12 @@ describe("calls", () => {
     expect(error).toMatchObject({ sent: true });
     socket.answer("count", "late");
     sent.abort();
+    const kept = new AbortController();
+    const [answered, tick] = [session.call.count(undefined, kept), session.waitFor("tick", kept)];
+    socket.answer("count", "now");
+    socket.push("tick", 1);
+    expect([await answered, await tick]).toEqual([3, 1]);
+    expect(getEventListeners(kept.signal, "abort")).toEqual([]);
     await session.close();
   });
 
@@ -599,6 +609,8 @@ describe("pushes", () => {
     await vi.advanceTimersByTimeAsync(2000);
     expect((await later).message).toBe("tick was not pushed in time");
     const closed = rejection(session.waitFor("tick"));
+    // Nobody looks at this one, which is no unhandled rejection.
+    void session.waitFor("tick");
     await session.close(4000, "bye");
     expect((await closed).message).toBe("the client was closed by this client with 4000, bye");
   });
