@@ -1,4 +1,4 @@
-//! The suites that see the servers from outside: a real browser, Node's own client, Python's.
+//! The suites that see the servers from outside: a real browser, Node's own client, our own in TypeScript, Python's.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,16 @@ pub(crate) fn node() -> Result<()> {
     let folder = workspace::root().join("e2e");
     npm(&folder, &["ci", "--no-audit", "--no-fund"])?;
     npm(&folder, &["test"])
+}
+
+/// The TypeScript client: its own checks, and its sessions with the real server.
+pub(crate) fn client() -> Result<()> {
+    let folder = workspace::root().join("packages/client");
+    npm(&folder, &["ci", "--no-audit", "--no-fund"])?;
+    for script in ["lint", "typecheck", "test", "build", "size", "package"] {
+        npm(&folder, &["run", script])?;
+    }
+    Ok(())
 }
 
 fn npm(folder: &Path, arguments: &[&str]) -> Result<()> {

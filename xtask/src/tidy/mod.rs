@@ -91,7 +91,7 @@ fn check_file(path: &str, text: &str, floors: &floors::Floors) -> Vec<Finding> {
 /// Files people write, by path from the repository's root. Folders of tools and of other people's code are left out.
 fn text_files(root: &Path) -> Result<Vec<String>> {
     const FOREIGN: [&str; 6] = ["target", "node_modules", "dist", "corpus", "artifacts", "book"];
-    const EXTENSIONS: [&str; 8] = ["rs", "toml", "py", "js", "mjs", "ts", "sh", "html"];
+    const EXTENSIONS: [&str; 9] = ["rs", "toml", "py", "js", "mjs", "ts", "tsx", "sh", "html"];
     let mut files = Vec::new();
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
