@@ -2,14 +2,14 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use http::header::{AUTHORIZATION, HeaderValue};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketType, bind, connect, recv, send, socket, sockopt,
 };
 use wirelark_proto::handshake::client::{Handshake, Request};
-use wirelark_proto::{Config, Event, Head, Opcode, Protocol, Role, mask};
+use wirelark_proto::{Config, Event, Head, Kind, Opcode, Protocol, Role, mask};
 
 use crate::dialect::{Dialect, Incoming};
 use crate::message::{Stamp, Template};
@@ -71,7 +71,7 @@ impl Connection {
         let then = match target.dialect {
             _ if target.greeting => Stage::Greeting,
             Dialect::SocketIo(_) => Stage::Prologue,
-            Dialect::WebSocket | Dialect::Floor | Dialect::Socka => Stage::Open,
+            Dialect::WebSocket | Dialect::Floor | Dialect::Socka(_) | Dialect::JsonRpc => Stage::Open,
         };
         let (handshake, request) = Handshake::start(request(target)?)?;
         let protocol = Protocol::new(Config {
@@ -96,20 +96,13 @@ impl Connection {
 
     /// Adds a message to what the next [`flush`](Self::flush) sends.
     pub fn queue(&mut self, template: &Template, stamp: Stamp) {
-        let wrapping = self.dialect.request();
-        let key = next_key(&mut self.mask_key, self.dialect);
-        let stamp = stamp.encode();
-        let id: &[u8] = if wrapping.between.is_some() { &stamp } else { &[] };
-        let between = wrapping.between.unwrap_or_default();
-        let (before, after) = (wrapping.before.as_bytes(), wrapping.after.as_bytes());
-        let parts = [before, id, between.as_bytes(), &stamp, template.filler(), after];
-        write_frame(Opcode::Text, &parts, key, &mut self.unsent);
+        let opcode = Opcode::from(self.dialect.kind());
+        self.write_frame(opcode, template.request_bytes(), |to| template.write_request(stamp, to));
     }
 
     /// The same for a message that is no template's, as it is.
     pub fn queue_text(&mut self, message: &[u8]) {
-        let key = next_key(&mut self.mask_key, self.dialect);
-        write_frame(Opcode::Text, &[message], key, &mut self.unsent);
+        self.write_frame(Opcode::Text, message.len(), |to| to.extend_from_slice(message));
     }
 
     /// Sends what is queued, all of it in one call if the socket has room; if not, `poller` will say when there is.
@@ -130,13 +123,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads once, into `scratch`, and hands each payload to `on_payload`. Whatever else the server says is dealt
+    /// Reads once, into `scratch`, and hands each reply to `on_reply`. Whatever else the server says is dealt
     /// with here; that it closes is an error, because no case waits for it.
     pub fn receive(
         &mut self,
         scratch: &mut [u8],
         poller: &Poller,
-        mut on_payload: impl FnMut(&[u8]) -> Result<()>,
+        mut on_reply: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         let bytes = match recv(&self.stream, &mut *scratch, RecvFlags::empty()) {
             Ok((0, _)) => bail!("the server closed a connection"),
@@ -155,8 +148,10 @@ impl Connection {
         };
         while let Some(event) = self.protocol.poll_event(&mut frames)? {
             match event {
-                Event::Text(message) => self.take_message(message.as_slice(), &mut on_payload)?,
-                Event::Binary(_) => bail!("a text came back as binary"),
+                Event::Text(message) => self.take_message(Kind::Text, message.as_slice(), &mut on_reply)?,
+                Event::Binary(message) => {
+                    self.take_message(Kind::Binary, message.as_slice(), &mut on_reply)?;
+                }
                 Event::Ping(payload) => {
                     self.pings += 1;
                     self.answer(Opcode::Pong, payload.as_slice());
@@ -170,15 +165,18 @@ impl Connection {
 
     fn take_message(
         &mut self,
+        kind: Kind,
         message: &[u8],
-        on_payload: &mut impl FnMut(&[u8]) -> Result<()>,
+        on_reply: &mut impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         if matches!(self.stage, Stage::Greeting) {
             self.stage = Stage::Open;
             return Ok(());
         }
+        let due = self.dialect.kind();
+        ensure!(kind == due, "a message came as {kind:?} where {due:?} was due");
         match self.dialect.read(message)? {
-            Incoming::Payload(payload) => on_payload(payload)?,
+            Incoming::Reply(reply) => on_reply(reply)?,
             Incoming::Connected => self.stage = Stage::Open,
             Incoming::Housekeeping(answer) => self.answer(Opcode::Text, answer.as_bytes()),
         }
@@ -186,8 +184,19 @@ impl Connection {
     }
 
     fn answer(&mut self, opcode: Opcode, payload: &[u8]) {
+        self.write_frame(opcode, payload.len(), |to| to.extend_from_slice(payload));
+    }
+
+    /// Appends a frame whose payload `write` appends, without the allocation that a `Frame` of its own would cost
+    /// every message.
+    fn write_frame(&mut self, opcode: Opcode, payload_bytes: usize, write: impl FnOnce(&mut Vec<u8>)) {
         let key = next_key(&mut self.mask_key, self.dialect);
-        write_frame(opcode, &[payload], key, &mut self.unsent);
+        self.unsent.extend_from_slice(Head::new(opcode, true, false, payload_bytes, key).as_slice());
+        let begin = self.unsent.len();
+        write(&mut self.unsent);
+        if let Some(key) = key {
+            mask(&mut self.unsent[begin..], key, 0);
+        }
     }
 
     /// Never reads again: what the server sends from now on stays with it.
@@ -213,17 +222,6 @@ fn request(target: &Target) -> Result<Request> {
         request.headers.insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {token}"))?);
     }
     Ok(request)
-}
-
-/// Appends a frame made of `parts`, without the allocation that a `Frame` of its own would cost every message.
-fn write_frame(opcode: Opcode, parts: &[&[u8]], key: Option<[u8; 4]>, to: &mut Vec<u8>) {
-    let payload_len = parts.iter().map(|part| part.len()).sum();
-    to.extend_from_slice(Head::new(opcode, true, false, payload_len, key).as_slice());
-    let begin = to.len();
-    parts.iter().for_each(|part| to.extend_from_slice(part));
-    if let Some(key) = key {
-        mask(&mut to[begin..], key, 0);
-    }
 }
 
 /// Keys need not be secret here, only different: the server has to unmask.

@@ -1,10 +1,14 @@
-//! What is spoken above TCP. All dialects carry the same messages; Socket.IO wraps each in an event.
+//! What is spoken above TCP. All dialects carry the same texts. In some a message is the text, in others an event with
+//! it, and in the rest a call `echo` with the argument `text`, to be answered with an object that has the same `text`.
 
 use std::str::FromStr;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
+use serde::Serialize;
+use wirelark_proto::Kind;
+use wirelark_proto::contract::{Format, Request, Response};
 
-use crate::message::STAMP_BYTES;
+use crate::message::Stamp;
 
 /// The language of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +18,10 @@ pub enum Dialect {
     /// RFC 6455 except that the generator does not mask, so that a server that only returns bytes returns valid
     /// server frames.
     Floor,
-    /// Calls of a contract: socka's frames in JSON. A message is the text of a call `echo`.
-    Socka,
+    /// Calls of a contract: socka's frames.
+    Socka(Format),
+    /// Calls in JSON-RPC 2.0, arguments by name.
+    JsonRpc,
     /// Socket.IO 5 over Engine.IO 4 over WebSocket; events are named after what is to happen with them.
     SocketIo(Event),
 }
@@ -27,37 +33,25 @@ pub enum Event {
     Echo,
     /// Send it to everybody.
     Fan,
+    /// Answer it with an acknowledgement, as a call is.
+    Call,
 }
 
 /// What an incoming message means.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Incoming<'a> {
-    /// A payload: a reply or a delivery.
-    Payload(&'a [u8]),
+    /// A reply or a delivery, to be checked whole.
+    Reply(&'a [u8]),
     /// Part of getting connected, or of staying it: to be answered with this message.
     Housekeeping(&'static str),
     /// From now on the server takes messages.
     Connected,
 }
 
-/// What stands around a payload. Where something stands between, the payload's stamp is written before it too: it is
-/// the id of a call.
-#[derive(Debug, Clone, Copy)]
-pub struct Wrapping {
-    pub(crate) before: &'static str,
-    pub(crate) between: Option<&'static str>,
-    pub(crate) after: &'static str,
-}
-
-impl Wrapping {
-    /// The payload inside a message. Its id must be that of the payload.
-    fn open(self, message: &[u8]) -> Option<&[u8]> {
-        let rest = message.strip_prefix(self.before.as_bytes())?;
-        let inner = rest.strip_suffix(self.after.as_bytes())?;
-        let Some(between) = self.between else { return Some(inner) };
-        let (id, rest) = inner.split_at_checked(STAMP_BYTES)?;
-        rest.strip_prefix(between.as_bytes()).filter(|payload| payload.starts_with(id))
-    }
+/// The argument of a call, and its result.
+#[derive(Serialize)]
+struct Echo<'a> {
+    text: &'a str,
 }
 
 impl FromStr for Dialect {
@@ -67,9 +61,12 @@ impl FromStr for Dialect {
         match name {
             "websocket" => Ok(Self::WebSocket),
             "floor" => Ok(Self::Floor),
-            "socka" => Ok(Self::Socka),
+            "socka" => Ok(Self::Socka(Format::Json)),
+            "socka-msgpack" => Ok(Self::Socka(Format::MsgPack)),
+            "jsonrpc" => Ok(Self::JsonRpc),
             "socketio" => Ok(Self::SocketIo(Event::Echo)),
-            _ => bail!("the dialect is `websocket`, `floor`, `socka` or `socketio`"),
+            "socketio-ack" => Ok(Self::SocketIo(Event::Call)),
+            _ => bail!("the dialect is one of {NAMES}"),
         }
     }
 }
@@ -80,7 +77,7 @@ impl Dialect {
     pub fn fanning_out(self) -> Self {
         match self {
             Self::SocketIo(_) => Self::SocketIo(Event::Fan),
-            Self::WebSocket | Self::Floor | Self::Socka => self,
+            Self::WebSocket | Self::Floor | Self::Socka(_) | Self::JsonRpc => self,
         }
     }
 
@@ -89,40 +86,58 @@ impl Dialect {
         self != Self::Floor
     }
 
-    /// What stands around a payload inside its message, on the way to the server.
-    pub fn request(self) -> Wrapping {
+    /// What messages come and go as.
+    pub fn kind(self) -> Kind {
         match self {
-            Self::WebSocket | Self::Floor => Wrapping { before: "", between: None, after: "" },
-            Self::Socka => Wrapping {
-                before: r#"{"socka":"clientRequest","v":1,"id":""#,
-                between: Some(r#"","rpc":"echo","body":{"text":""#),
-                after: r#""}}"#,
-            },
-            Self::SocketIo(Event::Echo) => {
-                Wrapping { before: r#"42["echo",""#, between: None, after: r#""]"# }
+            Self::Socka(format) => format.kind(),
+            Self::WebSocket | Self::Floor | Self::JsonRpc | Self::SocketIo(_) => Kind::Text,
+        }
+    }
+
+    /// The message to the server that carries `text`. The text begins with its stamp.
+    pub(crate) fn request(self, stamp: Stamp, text: &str) -> Result<Vec<u8>> {
+        Ok(match self {
+            Self::WebSocket | Self::Floor => text.into(),
+            Self::Socka(format) => {
+                let (id, body) = (stamp.letters().into(), &Echo { text });
+                let mut message = Vec::new();
+                Request { id, call: "echo".into(), body }.encode(format, &mut message)?;
+                message
             }
-            Self::SocketIo(Event::Fan) => Wrapping { before: r#"42["fan",""#, between: None, after: r#""]"# },
-        }
+            Self::JsonRpc => {
+                let (id, params) = (stamp.digits(), json(text)?);
+                format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"echo","params":{params}}}"#).into()
+            }
+            Self::SocketIo(Event::Echo) => format!(r#"42["echo","{text}"]"#).into(),
+            Self::SocketIo(Event::Fan) => format!(r#"42["fan","{text}"]"#).into(),
+            Self::SocketIo(Event::Call) => format!(r#"42{}["call",{}]"#, stamp.digits(), json(text)?).into(),
+        })
     }
 
-    /// What stands around it on the way back.
-    fn reply(self) -> Wrapping {
-        match self {
-            Self::Socka => Wrapping { before: r#"{"socka":"serverResponse","v":1,"id":""#, ..self.request() },
-            Self::WebSocket | Self::Floor | Self::SocketIo(_) => self.request(),
-        }
+    /// What the server makes of it. JSON-RPC leaves the order of keys open; all peers write this one.
+    pub(crate) fn reply(self, stamp: Stamp, text: &str) -> Result<Vec<u8>> {
+        Ok(match self {
+            Self::WebSocket | Self::Floor | Self::SocketIo(Event::Echo | Event::Fan) => {
+                self.request(stamp, text)?
+            }
+            Self::Socka(format) => {
+                let (id, body) = (stamp.letters().into(), Some(&Echo { text }));
+                let mut message = Vec::new();
+                Response { id, call: "echo".into(), body }.encode(format, &mut message)?;
+                message
+            }
+            Self::JsonRpc => {
+                format!(r#"{{"jsonrpc":"2.0","id":{},"result":{}}}"#, stamp.digits(), json(text)?).into()
+            }
+            Self::SocketIo(Event::Call) => format!("43{}[{}]", stamp.digits(), json(text)?).into(),
+        })
     }
 
-    /// Reads an incoming message.
+    /// Tells replies from what else a server says.
     pub fn read(self, message: &[u8]) -> Result<Incoming<'_>> {
-        let Self::SocketIo(_) = self else {
-            return Ok(Incoming::Payload(self.reply().open(message).context("a reply of another shape")?));
-        };
+        let Self::SocketIo(_) = self else { return Ok(Incoming::Reply(message)) };
         match message {
-            [b'4', b'2', ..] => {
-                let payload = self.reply().open(message);
-                Ok(Incoming::Payload(payload.context("an event has another name or shape than was sent")?))
-            }
+            [b'4', b'2' | b'3', ..] => Ok(Incoming::Reply(message)),
             [b'0', ..] => Ok(Incoming::Housekeeping("40")),
             [b'2'] => Ok(Incoming::Housekeeping("3")),
             [b'4', b'0', ..] => Ok(Incoming::Connected),
@@ -137,6 +152,12 @@ impl Dialect {
     }
 }
 
+fn json(text: &str) -> Result<String> {
+    Ok(serde_json::to_string(&Echo { text })?)
+}
+
+const NAMES: &str = "websocket, floor, socka, socka-msgpack, jsonrpc, socketio and socketio-ack";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,8 +169,35 @@ mod tests {
         assert_eq!(check(r#"0{"sid":"a","pingInterval":25000}"#), Incoming::Housekeeping("40"));
         assert_eq!(check(r#"40{"sid":"b"}"#), Incoming::Connected);
         assert_eq!(check("2"), Incoming::Housekeeping("3"));
-        assert_eq!(check(r#"42["fan","text"]"#), Incoming::Payload(b"text"));
-        assert!(dialect.read(br#"42["echo","text"]"#).is_err());
+        assert_eq!(check(r#"42["fan","text"]"#), Incoming::Reply(br#"42["fan","text"]"#));
+        assert_eq!(check(r#"431[{}]"#), Incoming::Reply(b"431[{}]"));
         assert!(dialect.read(br#"44{"message":"no"}"#).is_err());
+    }
+
+    #[test]
+    fn a_call_in_every_dialect() {
+        let check = |name: &str, request: &[u8], reply: &[u8]| {
+            let (dialect, stamp) = (name.parse::<Dialect>().unwrap(), Stamp { sender: 0, number: 3 });
+            assert_eq!(dialect.request(stamp, "hi").unwrap(), request, "{name}");
+            assert_eq!(dialect.reply(stamp, "hi").unwrap(), reply, "{name}");
+        };
+        check(
+            "socka",
+            br#"{"socka":"clientRequest","v":1,"id":"AAAAAAAAAAAAAAAD","rpc":"echo","body":{"text":"hi"}}"#,
+            br#"{"socka":"serverResponse","v":1,"id":"AAAAAAAAAAAAAAAD","rpc":"echo","body":{"text":"hi"}}"#,
+        );
+        check(
+            "socka-msgpack",
+            b"\xde\x00\x05\xa5socka\xadclientRequest\xa1v\x01\xa2id\xb0AAAAAAAAAAAAAAAD\
+                \xa3rpc\xa4echo\xa4body\xde\x00\x01\xa4text\xa2hi",
+            b"\xde\x00\x05\xa5socka\xaeserverResponse\xa1v\x01\xa2id\xb0AAAAAAAAAAAAAAAD\
+                \xa3rpc\xa4echo\xa4body\xde\x00\x01\xa4text\xa2hi",
+        );
+        check(
+            "jsonrpc",
+            br#"{"jsonrpc":"2.0","id":1000000003,"method":"echo","params":{"text":"hi"}}"#,
+            br#"{"jsonrpc":"2.0","id":1000000003,"result":{"text":"hi"}}"#,
+        );
+        check("socketio-ack", br#"421000000003["call",{"text":"hi"}]"#, br#"431000000003[{"text":"hi"}]"#);
     }
 }

@@ -8,8 +8,8 @@
 //! cases       echo, fan-out, idle, handshake, hold, stalled: what is sent when, and what is counted
 //! opening     many connections at once, through the upgrade
 //! connection  one socket over wirelark-proto, with what is unfinished in either direction
-//! dialect     WebSocket, the floor's unmasked WebSocket, Socket.IO over WebSocket
-//! message     stamped payloads and their check
+//! dialect     what a message looks like: WebSocket alone, contracts, JSON-RPC, Socket.IO
+//! message     stamped messages and their check
 //! poller      epoll, with the choice to spin
 //! process     CPU time and memory, from /proc
 //! report      the result

@@ -26,7 +26,8 @@ struct Args {
     /// The request target.
     #[arg(long, default_value = "/echo")]
     path: String,
-    /// What is spoken: websocket, floor (not masked), socka or socketio.
+    /// What is spoken: websocket, floor (not masked), socketio; and calls in socka, socka-msgpack, jsonrpc or
+    /// socketio-ack.
     #[arg(long, default_value = "websocket")]
     dialect: Dialect,
     /// A token for the Authorization header.
@@ -53,7 +54,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Case {
-    /// Every connection sends and gets its messages back.
+    /// Every connection sends and gets its messages back, or calls and gets its answers.
     Echo {
         #[arg(long, default_value_t = 64)]
         connections: usize,
@@ -136,16 +137,16 @@ fn main() -> Result<()> {
     let mut generator = Generator::new(target, Process { pid: args.pid }, window, args.spin)?;
     let report = match args.case {
         Case::Echo { connections, in_flight, bytes, text } => {
-            let template = Template::new(bytes, text)?;
+            let template = Template::new(dialect, bytes, text)?;
             Report::Rate(echo::run(&mut generator, connections, in_flight, &template)?)
         }
         Case::FanOut { subscribers, in_flight, bytes } => {
-            let template = Template::new(bytes, Text::Ascii)?;
+            let template = Template::new(dialect, bytes, Text::Ascii)?;
             Report::Rate(fan_out::run(&mut generator, subscribers, in_flight, &template)?)
         }
         Case::Idle { connections, small_bytes, large_bytes, rest } => {
-            let small = Template::new(small_bytes, Text::Ascii)?;
-            let large = Template::new(large_bytes, Text::Ascii)?;
+            let small = Template::new(dialect, small_bytes, Text::Ascii)?;
+            let large = Template::new(dialect, large_bytes, Text::Ascii)?;
             let rest = Duration::from_secs_f64(rest);
             Report::Idle(idle::run(&mut generator, connections, &small, &large, rest)?)
         }

@@ -26,12 +26,12 @@ fn a_wrong_echo_is_an_error() {
         let error = format!("{:#}", echo_against(treatment, ACCEPT).unwrap_err());
         assert!(error.contains(complaint), "{error}");
     };
-    check(|burst| burst[FRAME_BYTES - 1] ^= 1, "differs from what was sent");
+    check(|burst| burst[FRAME_BYTES - 1] ^= 1, "differs from what was due");
     check(|burst| burst[2] = b'z', "stamp is damaged");
     check(|burst| burst.rotate_left(FRAME_BYTES), "was due");
     check(|burst| burst.extend_from_within(..FRAME_BYTES), "was due");
     check(|burst| drop(burst.drain(..FRAME_BYTES)), "was due");
-    check(|burst| burst[0] = 0x82, "came back as binary");
+    check(|burst| burst[0] = 0x82, "came as Binary");
     check(|burst| burst[0] = 0xC1, "reserved");
     check(|burst| burst.splice(.., [0x88, 0]).for_each(drop), "close frame");
     check(Vec::clear, "closed a connection");
@@ -47,7 +47,7 @@ fn a_wrong_upgrade_is_an_error() {
 #[test]
 fn a_delivery_that_nobody_published_is_an_error() {
     // Alone in the room, the publisher is its only subscriber: an echo is an honest fan-out.
-    let template = Template::new(64, Text::Ascii).unwrap();
+    let template = Template::new(Dialect::Floor, 64, Text::Ascii).unwrap();
     fan_out::run(&mut generator(serve(|_| {}, ACCEPT)), 1, 2, &template).unwrap();
     let twice = serve(|burst| burst.extend_from_within(..), ACCEPT);
     assert!(fan_out::run(&mut generator(twice), 1, 2, &template).is_err());
@@ -59,7 +59,7 @@ fn handshakes_are_counted() {
 }
 
 fn echo_against(treatment: Treatment, head: &str) -> anyhow::Result<bench_load::report::Rate> {
-    let template = Template::new(FRAME_BYTES - 2, Text::Ascii)?;
+    let template = Template::new(Dialect::Floor, FRAME_BYTES - 2, Text::Ascii)?;
     echo::run(&mut generator(serve(treatment, head)), 1, 2, &template)
 }
 

@@ -1,5 +1,6 @@
 //! Echo: every connection keeps a number of messages in flight. The k replies that one read brings are answered with
-//! one write of k messages, so that a server sees bursts where the number is above 1.
+//! one write of k messages, so that a server sees bursts where the number is above 1. A call is an echo in a dialect of
+//! calls.
 
 use anyhow::{Result, ensure};
 
@@ -38,8 +39,8 @@ pub fn run(
             }
             let before = echo.expected;
             let Echo { connection, sender, expected, .. } = echo;
-            connection.receive(scratch, poller, |payload| {
-                let stamp = template.check(payload)?;
+            connection.receive(scratch, poller, |reply| {
+                let stamp = template.check(reply)?;
                 ensure!(
                     stamp == Stamp { sender: *sender, number: *expected },
                     "{stamp:?} came, {expected} was due"

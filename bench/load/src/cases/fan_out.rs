@@ -96,8 +96,8 @@ impl Audience {
             }
             if ready.readable {
                 let next = &mut self.next[ready.slot];
-                connection.receive(scratch, poller, |payload| {
-                    let Stamp { sender, number } = template.check(payload)?;
+                connection.receive(scratch, poller, |reply| {
+                    let Stamp { sender, number } = template.check(reply)?;
                     ensure!(sender == 0, "a message came that nobody published");
                     check(number, *next)?;
                     *next = number + 1;

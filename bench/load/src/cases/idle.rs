@@ -64,8 +64,8 @@ fn exchange(
                 connection.flush(poller)?;
             }
             if ready.readable {
-                connection.receive(scratch, poller, |payload| {
-                    let stamp = template.check(payload)?;
+                connection.receive(scratch, poller, |reply| {
+                    let stamp = template.check(reply)?;
                     let due = Stamp { sender: ready.slot as u32, number };
                     ensure!(stamp == due, "{stamp:?} came, {due:?} was due");
                     answered += 1;
