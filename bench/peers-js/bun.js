@@ -1,4 +1,6 @@
-// Bun's own server, as its documentation shows it, with its native publish. Run by bun, not by node.
+// Bun's own server, as its documentation shows it, with its native publish; calls are JSON-RPC. Run by bun, not by
+// node.
+import { answer } from "./jsonrpc.js";
 import { announce, listenAddress } from "./listen.js";
 
 const server = Bun.serve({
@@ -16,6 +18,7 @@ const server = Bun.serve({
     },
     message(socket, data) {
       if (socket.data.path === "/fan") server.publish("fan", data);
+      else if (socket.data.path === "/call") socket.send(answer(data));
       else socket.send(data);
     },
   },

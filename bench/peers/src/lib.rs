@@ -1,14 +1,19 @@
 //! What every Rust peer shares: the command line, one thread, the line that says it is ready, and the rule of `/fan`.
 //!
 //! All peers answer the same paths. `/echo` returns each message to its sender. On `/fan` each message goes to every
-//! connection of that path, the sender included. A peer speaks its library the way that library's documentation does;
-//! where a binary deviates from that (`axum-tuned`), its module says so.
+//! connection of that path, the sender included. A call `echo` is answered with its argument, whose type is checked: on
+//! `/call` in JSON-RPC where that is written by hand, and in the library's own way where it knows calls. A peer speaks
+//! its library the way that library's documentation does; where a binary deviates from that (`axum-tuned`), its module
+//! says so.
+
+pub mod json_rpc;
 
 use std::future::Future;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 
 use clap::Parser;
+use serde::{Deserialize, Serialize};
 use tikv_jemallocator::Jemalloc;
 use tokio::sync::broadcast;
 
@@ -22,6 +27,13 @@ pub struct Args {
     /// Where to listen; port 0 picks a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
+}
+
+/// The argument of a call, and its result.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Echo {
+    /// Comes back.
+    pub text: String,
 }
 
 /// Runs a tokio server on the current thread alone, so that "the server on one core" holds by construction.

@@ -8,13 +8,17 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use axum::routing::any;
 use axum::serve::ListenerExt as _;
-use bench_peers::{room, serve};
+use bench_peers::{json_rpc, room, serve};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::sync::broadcast::Sender;
 
 fn main() -> Result<()> {
     serve(async |listener| {
-        let app = Router::new().route("/echo", any(echo)).route("/fan", any(fan)).with_state(room());
+        let app = Router::new()
+            .route("/echo", any(echo))
+            .route("/call", any(call))
+            .route("/fan", any(fan))
+            .with_state(room());
         let listener =
             listener.tap_io(|stream| stream.set_nodelay(true).expect("a fresh TCP socket takes it"));
         Ok(axum::serve(listener, app).await?)
@@ -25,6 +29,18 @@ async fn echo(upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(async |mut socket| {
         while let Some(Ok(message)) = socket.recv().await {
             if is_data(&message) && socket.send(message).await.is_err() {
+                return;
+            }
+        }
+    })
+}
+
+async fn call(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(async |mut socket| {
+        while let Some(Ok(message)) = socket.recv().await {
+            let Message::Text(text) = message else { continue };
+            let Ok(answer) = json_rpc::answer(&text) else { return };
+            if socket.send(Message::text(answer)).await.is_err() {
                 return;
             }
         }

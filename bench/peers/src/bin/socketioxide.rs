@@ -1,11 +1,12 @@
-//! socketioxide under axum, as its documentation shows it: `echo` goes back to its sender, `fan` to everybody.
+//! socketioxide under axum, as its documentation shows it: `echo` goes back to its sender, `fan` to everybody, and
+//! `call` is answered with an acknowledgement. An argument of another type never reaches its handler.
 
 use anyhow::Result;
 use axum::Router;
 use axum::serve::ListenerExt as _;
-use bench_peers::serve;
+use bench_peers::{Echo, serve};
 use socketioxide::SocketIo;
-use socketioxide::extract::{Data, SocketRef};
+use socketioxide::extract::{AckSender, Data, SocketRef};
 
 fn main() -> Result<()> {
     serve(async |listener| {
@@ -16,6 +17,9 @@ fn main() -> Result<()> {
             });
             socket.on("fan", async |io: SocketIo, Data::<String>(text)| {
                 let _ = io.emit("fan", &text).await;
+            });
+            socket.on("call", async |Data::<Echo>(echo), acknowledge: AckSender| {
+                let _ = acknowledge.send(&echo);
             });
         });
         let listener =
