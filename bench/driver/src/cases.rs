@@ -4,9 +4,18 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Echo,
+    /// A request and its typed reply.
+    Call(Wire),
     FanOut,
     Handshake,
     Idle,
+}
+
+/// What calls are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    Json,
+    MsgPack,
 }
 
 /// One thing to measure.
@@ -24,6 +33,7 @@ impl Kind {
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Self::Echo => "message",
+            Self::Call(_) => "call",
             Self::FanOut => "delivery",
             Self::Handshake => "handshake",
             Self::Idle => "connection",
@@ -34,6 +44,7 @@ impl Kind {
     pub(crate) fn units(self) -> &'static str {
         match self {
             Self::Echo => "messages",
+            Self::Call(_) => "calls",
             Self::FanOut => "deliveries",
             Self::Handshake => "handshakes",
             Self::Idle => "connections",
@@ -72,6 +83,30 @@ pub(crate) const CASES: &[Case] = &[
         title: "Echo, 16 KiB of non-ASCII text, 64 connections, 1 in flight",
         kind: Kind::Echo,
         load: &["echo", "--connections", "64", "--in-flight", "1", "--bytes", "16384", "--text", "non-ascii"],
+    },
+    Case {
+        name: "call-json",
+        title: "Calls in JSON, 64 B of text, 64 connections, 1 in flight",
+        kind: Kind::Call(Wire::Json),
+        load: &["echo", "--connections", "64", "--in-flight", "1", "--bytes", "64"],
+    },
+    Case {
+        name: "call-json-burst",
+        title: "Calls in JSON, 64 B of text, 64 connections, 16 in flight",
+        kind: Kind::Call(Wire::Json),
+        load: &["echo", "--connections", "64", "--in-flight", "16", "--bytes", "64"],
+    },
+    Case {
+        name: "call-msgpack",
+        title: "Calls in MessagePack, 64 B of text, 64 connections, 1 in flight",
+        kind: Kind::Call(Wire::MsgPack),
+        load: &["echo", "--connections", "64", "--in-flight", "1", "--bytes", "64"],
+    },
+    Case {
+        name: "call-msgpack-burst",
+        title: "Calls in MessagePack, 64 B of text, 64 connections, 16 in flight",
+        kind: Kind::Call(Wire::MsgPack),
+        load: &["echo", "--connections", "64", "--in-flight", "16", "--bytes", "64"],
     },
     Case {
         name: "fan-out",

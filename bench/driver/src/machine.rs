@@ -46,9 +46,16 @@ fn versions(bench: &Path) -> Vec<String> {
     let mut versions =
         vec![format!("Wirelark at commit {commit}"), says(Command::new("rustc").arg("--version"))];
     let lock = fs::read_to_string(bench.join("Cargo.lock")).unwrap_or_default();
-    for package in
-        ["tokio", "hyper", "axum", "tungstenite", "fastwebsockets", "tokio-websockets", "socketioxide"]
-    {
+    for package in [
+        "tokio",
+        "hyper",
+        "axum",
+        "tungstenite",
+        "fastwebsockets",
+        "tokio-websockets",
+        "jsonrpsee",
+        "socketioxide",
+    ] {
         versions.extend(locked(&lock, package));
     }
     versions.push(format!("node {}", says(Command::new("node").arg("--version"))));

@@ -40,7 +40,7 @@ struct Args {
     /// Only these engines, by name.
     #[arg(long, value_delimiter = ',', value_name = "ENGINE")]
     only: Vec<String>,
-    /// Only the cases whose names begin like this: `echo`, `fan-out`, `handshake`, `idle`, `echo-16k`, ...
+    /// Only the cases whose names begin like this: `echo`, `call`, `fan-out`, `handshake`, `idle`, `call-json`, ...
     #[arg(long, value_delimiter = ',', value_name = "CASE")]
     cases: Vec<String>,
     /// How often everything is measured. Idle memory hardly varies and is slow to measure: once.
@@ -140,7 +140,7 @@ fn measure(runner: &Runner, engines: &[Engine], cases: &[Case], rounds: u32, rep
     for round in 1..=rounds {
         for case in cases.iter().filter(|case| round == 1 || case.kind != Kind::Idle) {
             let mut turn: Vec<Engine> =
-                engines.iter().filter(|engine| engine.kinds.contains(&case.kind)).copied().collect();
+                engines.iter().filter(|engine| engine.takes_part_in(case.kind)).copied().collect();
             let shift = (round as usize - 1) % turn.len().max(1);
             turn.rotate_left(shift);
             plan.extend(turn.into_iter().map(|engine| (round, *case, engine)));

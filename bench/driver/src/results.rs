@@ -83,7 +83,7 @@ impl Results {
     }
 
     pub(crate) fn cell(&self, engine: &Engine, case: &Case) -> Cell {
-        if !engine.kinds.contains(&case.kind) {
+        if !engine.takes_part_in(case.kind) {
             return Cell::None;
         }
         if let Some((_, reason)) = self.absent.iter().find(|(name, _)| *name == engine.name) {

@@ -40,11 +40,11 @@ impl Runner {
     }
 
     fn put_load_on(&self, server: &Server, engine: &Engine, case: &Case) -> Result<Report> {
-        let route = engine.route(case.kind);
+        let route = engine.route(case.kind).context("it takes no part in this case")?;
         let mut load = Command::new(&self.built.load);
         load.args(["--server", &server.address, "--pid", &server.process.id().to_string()])
             .args(["--cpu", &self.client_cpu.to_string(), "--spin"])
-            .args(["--dialect", engine.dialect, "--path", route.path])
+            .args(["--dialect", route.dialect, "--path", route.path])
             .args(["--seconds", &self.seconds.to_string(), "--warm-up", &self.warm_up.to_string()]);
         if route.secure {
             load.args(["--bearer", &self.token, "--greeting"]);

@@ -15,7 +15,7 @@ pub(crate) fn markdown(results: &Results, engines: &[Engine], cases: &[Case]) ->
     for case in cases {
         let _ = write!(page, "\n## {}\n\n", case.title);
         page.push_str(&match case.kind {
-            Kind::Echo | Kind::FanOut | Kind::Handshake => rates(results, engines, case),
+            Kind::Echo | Kind::Call(_) | Kind::FanOut | Kind::Handshake => rates(results, engines, case),
             Kind::Idle => footprints(results, engines, case),
         });
     }
@@ -62,7 +62,7 @@ fn glance(results: &Results, engines: &[Engine], cases: &[Case]) -> String {
     if cases.is_empty() {
         return String::new();
     }
-    let mut table = Table::new("## At a glance: server CPU, µs per message, delivery or handshake\n\n");
+    let mut table = Table::new("## At a glance: server CPU, µs per message, call, delivery or handshake\n\n");
     let columns = cases.iter().map(|case| case.name.to_owned());
     table.head("engine", columns);
     for engine in engines {
