@@ -77,7 +77,7 @@ impl Results {
     pub(crate) fn quiet(&self) -> Option<(f64, f64)> {
         let shares = self.samples.iter().filter_map(|sample| match &sample.outcome {
             Outcome::Report(Report::Rate(rate)) => Some(rate.quiet()),
-            Outcome::Report(Report::Idle(_)) | Outcome::Failed { .. } => None,
+            Outcome::Report(_) | Outcome::Failed { .. } => None,
         });
         Some((Median::of(shares.clone())?.value, shares.reduce(f64::min)?))
     }
@@ -95,6 +95,8 @@ impl Results {
                 Outcome::Failed { failed } => return Cell::Failed(failed.clone()),
                 Outcome::Report(Report::Rate(rate)) => rates.push(*rate),
                 Outcome::Report(Report::Idle(idle)) => idles.push(*idle),
+                // Of cases that the table does not have.
+                Outcome::Report(Report::Hold(_) | Report::Stalled(_)) => {}
             }
         }
         if let Some(first) = idles.first() {

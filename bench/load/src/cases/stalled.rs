@@ -32,7 +32,7 @@ pub fn run(generator: &mut Generator, members: usize, rounds: usize) -> Result<S
             }
         }
     }
-    Ok(Stalled { members, rounds, without: median(without), with: median(with) })
+    Ok(Stalled { members, rounds, without: median(&without), with: median(&with) })
 }
 
 struct Room {
@@ -113,7 +113,7 @@ fn emit(member: &mut Connection, ticks: u32, generator: &Generator) -> Result<()
     member.flush(&generator.poller)
 }
 
-fn median(measured: Vec<(Rate, u64)>) -> Delivery {
+fn median(measured: &[(Rate, u64)]) -> Delivery {
     let (mut cpu, mut p99): (Vec<f64>, Vec<f64>) =
         measured.iter().map(|(rate, p99)| (rate.cpu_micros(), *p99 as f64 / 1e6)).unzip();
     cpu.sort_by(f64::total_cmp);
