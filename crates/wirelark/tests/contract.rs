@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use wirelark::auth::User;
 use wirelark::contract::{Contract as _, ContractBuilder, Format, Problem, ReportKind, Session};
 use wirelark::testing::{Client, ClientEvent, Host};
-use wirelark::{App, Hub, Message, contract, metric_names};
+use wirelark::{App, Hub, Message, Options, contract, metric_names};
 
 #[contract(rename_all = "camelCase")]
 trait Talk {
@@ -651,6 +651,17 @@ async fn a_client_of_another_version_is_told_so() {
         path.protocols(["wirelark.contract.Talk.0123456789abcdef", "wirelark.v1.json"]).connect().await;
     check_answer(&mut old, "all", &json!({}), &json!(["x"])).await;
     lenient.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_may_ask_for_a_subprotocol() {
+    let strict = fixture(|talk| talk.options(Options::new().require_protocol(true)));
+    let rejected = strict.host.at("/talk/lobby?name=x").expect_rejected(400).await;
+    assert!(rejected.body.contains("wirelark.v1.json, wirelark.v1.msgpack"), "{}", rejected.body);
+    let path = strict.host.at("/talk/lobby?name=x");
+    let mut client = path.protocols(["wirelark.v1.json"]).connect().await;
+    check_answer(&mut client, "all", &json!({}), &json!(["x"])).await;
+    strict.end().await;
 }
 
 /// Pushes through an HTTP handler; how many were reached, and users who were not there.
