@@ -547,7 +547,7 @@ impl SocketRoute {
         let path: Box<str> = self.path.into();
         let limits =
             self.options.resolve().map_err(|error| BuildError::Option { route: path.clone(), error })?;
-        let info = RouteInfo::new(&path, &limits, self.auth.is_some(), &self.requirements, self.contract);
+        let info = RouteInfo::new(&path, &limits, self.auth.as_deref(), &self.requirements, self.contract);
         let rate = route::rate_limiter(&limits);
         let counters = hub.observer().route(&path, self.contract);
         let budget = Arc::clone(hub.budget());

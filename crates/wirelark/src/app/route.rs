@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tower_service::Service;
 use wirelark_proto::handshake::{self, server::Offer};
 
-use super::auth::{AuthError, Authenticator, Requirements, User};
+use super::auth::{AuthError, Authenticator, Requirements, TokenSource, User};
 use super::contract::{CallDescription, CallKind, Delivery, Description, PushDescription};
 use super::handler::SocketHandler;
 use super::upgrade::{Pending, Runner};
@@ -249,6 +249,9 @@ pub struct RouteInfo {
     pub origins: Vec<Box<str>>,
     /// Whether an authenticator guards the route.
     pub authenticated: bool,
+    /// Where it looks for credentials.
+    #[serde(skip)]
+    pub(crate) credentials: Vec<TokenSource>,
     /// Scopes a user must have.
     pub scopes: Vec<Box<str>>,
     /// Roles a user must have.
@@ -340,7 +343,7 @@ impl RouteInfo {
     pub(crate) fn new(
         path: &str,
         limits: &Limits,
-        authenticated: bool,
+        auth: Option<&dyn Authenticator>,
         requirements: &Requirements,
         contract: Option<&'static Description>,
     ) -> Self {
@@ -354,7 +357,8 @@ impl RouteInfo {
                 Origins::Any => vec!["*".into()],
                 Origins::List(list) => list.to_vec(),
             },
-            authenticated,
+            authenticated: auth.is_some(),
+            credentials: auth.map(Authenticator::sources).unwrap_or_default(),
             scopes: requirements.scopes.clone(),
             roles: requirements.roles.clone(),
             limits: LimitsInfo {

@@ -146,6 +146,10 @@ impl Authenticator for Jwt {
             |source| matches!(source, TokenSource::Subprotocol(prefix) if protocol.starts_with(&**prefix)),
         )
     }
+
+    fn sources(&self) -> Vec<TokenSource> {
+        self.sources.clone()
+    }
 }
 
 impl fmt::Debug for Jwt {

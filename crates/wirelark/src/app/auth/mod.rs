@@ -220,6 +220,12 @@ pub trait Authenticator: Send + Sync + 'static {
         let _ = protocol;
         false
     }
+
+    /// Where a request may carry a credential, for the documents that describe the routes. The `Authorization` header,
+    /// unless said otherwise.
+    fn sources(&self) -> Vec<TokenSource> {
+        vec![TokenSource::Bearer]
+    }
 }
 
 /// An authenticator made of a function that looks at the request's head.

@@ -6,6 +6,7 @@
 
 mod named;
 mod schemas;
+mod security;
 
 use schemars::{Schema, json_schema};
 use serde::Serialize;
@@ -14,6 +15,7 @@ use wirelark_proto::contract::{CallDescription, CallKind, Delivery, Format, Push
 
 use self::named::Named;
 use self::schemas::Schemas;
+use self::security::{SecurityScheme, credentials};
 use crate::app::route::{ContractInfo, RouteInfo};
 
 /// The [AsyncAPI](https://www.asyncapi.com) 3.0 document of an app, to be serialised; see
@@ -83,10 +85,14 @@ impl AsyncApi {
             },
         };
         let channel = self.channels.put(&channel_name(&route.path), channel);
-        let security = needs_user(route).then(|| {
-            let scheme = self.components.security_schemes.put("upgrade", SecurityScheme::UPGRADE);
-            [Ref::new(format!("#/components/securitySchemes/{scheme}"))]
-        });
+        let security: Vec<Ref> = credentials(route)
+            .iter()
+            .map(|source| {
+                let (name, scheme) = SecurityScheme::of(source);
+                let scheme = self.components.security_schemes.put(&name, scheme);
+                Ref::new(format!("#/components/securitySchemes/{scheme}"))
+            })
+            .collect();
         for Exchange { action, title, description, message, replies, extension } in
             calls.into_iter().chain(pushes)
         {
@@ -246,10 +252,6 @@ fn content_type(format: Format) -> &'static str {
     }
 }
 
-fn needs_user(route: &RouteInfo) -> bool {
-    route.authenticated || !route.scopes.is_empty() || !route.roles.is_empty()
-}
-
 fn constant(value: impl Into<Value>) -> Schema {
     json_schema!({ "const": value.into() })
 }
@@ -358,8 +360,9 @@ struct Operation {
     messages: [Ref; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
     reply: Option<Reply>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    security: Option<[Ref; 1]>,
+    /// Any one of them will do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    security: Vec<Ref>,
     #[serde(rename = "x-wirelark")]
     extension: OperationExtension,
 }
@@ -450,22 +453,6 @@ impl Envelope {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
-struct SecurityScheme {
-    r#type: &'static str,
-    scheme: &'static str,
-    description: &'static str,
-}
-
-impl SecurityScheme {
-    /// What refusals ask for. Where else a credential may be is known to the app's authenticator alone.
-    const UPGRADE: Self = Self {
-        r#type: "http",
-        scheme: "bearer",
-        description: "Checked in the upgrade request, before there is a connection.",
-    };
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::OnceLock;
@@ -519,9 +506,31 @@ mod tests {
             (&typing["title"], &typing["x-wirelark"]),
             (&json!("typing:now"), &json!({"kind": "send"}))
         );
-        assert_eq!(typing["security"], json!([{"$ref": "#/components/securitySchemes/upgrade"}]));
+        assert_eq!(typing["security"], json!([{"$ref": "#/components/securitySchemes/bearer"}]));
         let level = &document["operations"]["chat.room.rest.level"]["x-wirelark"];
         assert_eq!(level, &json!({"kind": "push", "delivery": {"sample": {"per_second": 2.0}}}));
+    }
+
+    /// Any of the places will do, and routes share what they have in common.
+    #[cfg(feature = "jwt")]
+    #[test]
+    fn credentials_are_where_the_authenticator_looks() {
+        use crate::app::auth::{Jwt, TokenSource};
+
+        let places = [TokenSource::Cookie("token".into()), TokenSource::Subprotocol("bearer.".into())];
+        let jwt = Jwt::hs256(b"secret").sources(places);
+        let document =
+            written(App::new().contract("/a", chat().auth(jwt.clone())).contract("/b", chat().auth(jwt)));
+        let schemes = &document["components"]["securitySchemes"];
+        assert_eq!(schemes.as_object().map(serde_json::Map::len), Some(2));
+        let cookie = &schemes["cookie.token"];
+        assert_eq!([&cookie["type"], &cookie["in"], &cookie["name"]], ["httpApiKey", "cookie", "token"]);
+        assert_eq!(schemes["subprotocol"]["name"], "Sec-WebSocket-Protocol");
+        let of = |name: &str| json!({"$ref": format!("#/components/securitySchemes/{name}")});
+        assert_eq!(
+            document["operations"]["b.level"]["security"],
+            json!([of("cookie.token"), of("subprotocol")])
+        );
     }
 
     #[test]
