@@ -86,26 +86,16 @@ impl Audience {
         template: &Template,
         check: impl Fn(u32, u32) -> Result<()>,
     ) -> Result<u64> {
-        let Generator { poller, ready, scratch, .. } = generator;
         let mut delivered = 0;
-        poller.wait(ready)?;
-        for ready in &*ready {
-            let connection = &mut self.connections[ready.slot];
-            if ready.writable {
-                connection.flush(poller)?;
-            }
-            if ready.readable {
-                let next = &mut self.next[ready.slot];
-                connection.receive(scratch, poller, |reply| {
-                    let Stamp { sender, number } = template.check(reply)?;
-                    ensure!(sender == 0, "a message came that nobody published");
-                    check(number, *next)?;
-                    *next = number + 1;
-                    delivered += 1;
-                    Ok(())
-                })?;
-            }
-        }
+        generator.listen(&mut self.connections, |slot, reply| {
+            let next = &mut self.next[slot];
+            let Stamp { sender, number } = template.check(reply)?;
+            ensure!(sender == 0, "a message came that nobody published");
+            check(number, *next)?;
+            *next = number + 1;
+            delivered += 1;
+            Ok(())
+        })?;
         Ok(delivered)
     }
 }

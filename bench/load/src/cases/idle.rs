@@ -48,31 +48,21 @@ fn exchange(
     template: &Template,
     number: u32,
 ) -> Result<()> {
-    let Generator { poller, ready, scratch, .. } = generator;
     let mut sent = 0;
     let mut answered = 0;
     while answered < connections.len() {
         while sent < connections.len() && sent - answered < AT_ONCE {
             connections[sent].queue(template, Stamp { sender: sent as u32, number });
-            connections[sent].flush(poller)?;
+            connections[sent].flush(&generator.poller)?;
             sent += 1;
         }
-        poller.wait(ready)?;
-        for ready in &*ready {
-            let connection = &mut connections[ready.slot];
-            if ready.writable {
-                connection.flush(poller)?;
-            }
-            if ready.readable {
-                connection.receive(scratch, poller, |reply| {
-                    let stamp = template.check(reply)?;
-                    let due = Stamp { sender: ready.slot as u32, number };
-                    ensure!(stamp == due, "{stamp:?} came, {due:?} was due");
-                    answered += 1;
-                    Ok(())
-                })?;
-            }
-        }
+        generator.listen(connections, |slot, reply| {
+            let stamp = template.check(reply)?;
+            let due = Stamp { sender: slot as u32, number };
+            ensure!(stamp == due, "{stamp:?} came, {due:?} was due");
+            answered += 1;
+            Ok(())
+        })?;
     }
     Ok(())
 }
