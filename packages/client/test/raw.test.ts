@@ -1,15 +1,11 @@
 // Raw sockets, over sockets that do what the test says.
 
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { backoff, openSocket, type RawOptions, RawSocket, type RawState } from "../src/raw.js";
 import { fakeWebSocket } from "../src/testing.js";
+import { virtualTime } from "./virtual-time.js";
 
-beforeEach(() => void vi.useFakeTimers());
-afterEach(() => {
-  expect(vi.getTimerCount()).toBe(0);
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-});
+virtualTime();
 
 function fixture(options: Partial<RawOptions> = {}) {
   const fake = fakeWebSocket();

@@ -1,20 +1,16 @@
 // When a connection comes back, and when it does not.
 
 import { closeAction, connect, type SessionOptions } from "@wirelark/client";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { closedBy, lost } from "../src/closed.js";
 import { BACKOFF, delayBefore } from "../src/reconnect.js";
 import { type FakeSocket, fakeWebSocket } from "../src/testing.js";
 import { chat, recorder, rejection } from "./chat.js";
+import { virtualTime } from "./virtual-time.js";
 
 const EXACT = { jitter: 0 };
 
-beforeEach(() => void vi.useFakeTimers());
-afterEach(() => {
-  expect(vi.getTimerCount()).toBe(0);
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-});
+virtualTime();
 
 function fixture(options: Partial<SessionOptions<typeof chat>> = {}) {
   const fake = fakeWebSocket();

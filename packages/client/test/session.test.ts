@@ -15,17 +15,12 @@ import {
   TimeoutError,
   WirelarkError,
 } from "@wirelark/client";
-import { afterEach, beforeEach, describe, expect, expectTypeOf, test, vi } from "vitest";
+import { describe, expect, expectTypeOf, test, vi } from "vitest";
 import { FakeSocket, fakeWebSocket } from "../src/testing.js";
 import { chat, recorder, rejection } from "./chat.js";
+import { virtualTime } from "./virtual-time.js";
 
-beforeEach(() => void vi.useFakeTimers());
-afterEach(() => {
-  // Whatever a test did, nothing is left that would keep a process alive.
-  expect(vi.getTimerCount()).toBe(0);
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-});
+virtualTime();
 
 function fixture(options: Partial<SessionOptions<typeof chat>> = {}) {
   const fake = fakeWebSocket();
