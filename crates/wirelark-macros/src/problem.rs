@@ -64,15 +64,12 @@ impl Problems {
     pub(crate) fn expand(&self) -> TokenStream {
         let ident = &self.input.ident;
         let (generics, arguments, bounds) = self.input.generics.split_for_impl();
-        let message = self
-            .variants
-            .iter()
-            .any(|variant| matches!(variant.shown, Shown::Problem { .. }))
-            .then(|| quote!(let message = ::std::string::ToString::to_string(&error);));
-        if self.variants.iter().all(|variant| matches!(variant.shown, Shown::Problem { .. })) {
+        let problems: Vec<_> = self.variants.iter().filter_map(Variant::problem).collect();
+        let message =
+            (!problems.is_empty()).then(|| quote!(let message = ::std::string::ToString::to_string(&error);));
+        if problems.len() == self.variants.len() {
             let problem = quote!(::wirelark::contract::Problem);
-            let arms = self.variants.iter().filter_map(Variant::problem);
-            let arms = arms.map(|(pattern, problem)| quote!(#pattern => #problem));
+            let arms = problems.iter().map(|(pattern, problem)| quote!(#pattern => #problem));
             return quote! {
                 impl #generics ::core::convert::From<#ident #arguments> for #problem #bounds {
                     fn from(error: #ident #arguments) -> Self {
