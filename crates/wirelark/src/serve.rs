@@ -26,6 +26,7 @@ use crate::app::{App, BuildError, Built};
 use crate::hub::Hub;
 #[cfg(feature = "tls")]
 use crate::net::tls::Tls;
+use crate::net::withheld::Withheld;
 #[cfg(feature = "tls")]
 use tokio_rustls::TlsAcceptor;
 
@@ -249,7 +250,7 @@ pub(crate) async fn serve_connection(
         .header_read_timeout(HANDSHAKE_TIMEOUT)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .serve_connection(TokioIo::new(Withheld::new(stream)), TowerToHyperService::new(service))
         .with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use wirelark_proto::{CONTROL_BYTES_MAX, CloseCode, CloseFrame, Message};
 
 use super::json::JsonSocket;
-use crate::connection::{Closed, ConflationKey, Connection, ConnectionId, SendError, Unsent, Wish};
+use crate::connection::{Batch, Closed, ConflationKey, Connection, ConnectionId, SendError, Unsent, Wish};
 use crate::hub::{Hub, InvalidRoom, Room, RoomName};
 
 /// One open WebSocket connection: the last argument of a socket handler.
@@ -32,14 +32,14 @@ pub struct Socket {
 
 impl Socket {
     pub(crate) fn new(connection: Arc<Connection>, hub: Hub) -> Self {
-        Self { receiver: Receiver { connection }, hub }
+        Self { receiver: Receiver { connection, batch: Batch::default() }, hub }
     }
 
     pub(super) fn shared(&self) -> &Arc<Connection> {
         &self.receiver.connection
     }
 
-    // A socket is two words, because handlers tend to hold it twice; so it borrows no `Sender` of its own.
+    // A socket is three words, because handlers tend to hold it twice; so it borrows no `Sender` of its own.
     fn connection(&self) -> &Connection {
         &self.receiver.connection
     }
@@ -167,8 +167,8 @@ impl fmt::Debug for Socket {
 impl Stream for Socket {
     type Item = Message;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.receiver.connection.poll_recv(cx)
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.receiver.poll_recv(cx)
     }
 }
 
@@ -198,6 +198,7 @@ impl Sink<Message> for Socket {
 /// The receiving half of a [`Socket`].
 pub struct Receiver {
     connection: Arc<Connection>,
+    batch: Batch,
 }
 
 impl Receiver {
@@ -206,15 +207,19 @@ impl Receiver {
     /// # Cancel safety
     /// Dropping the future loses no message.
     pub fn recv(&mut self) -> Receiving<'_> {
-        Receiving { connection: &self.connection }
+        Receiving { receiver: self }
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.connection.poll_recv(cx, &mut self.batch)
     }
 }
 
 impl Stream for Receiver {
     type Item = Message;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.connection.poll_recv(cx)
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.poll_recv(cx)
     }
 }
 
@@ -378,18 +383,18 @@ fn join(
     Ok(room)
 }
 
-/// The next message of a socket; see [`Socket::recv`]. Two words, so that a waiting handler stays small.
+/// The next message of a socket; see [`Socket::recv`]. One word, so that a waiting handler stays small.
 #[derive(Debug)]
 #[must_use = "nothing is received until this is awaited"]
 pub struct Receiving<'a> {
-    connection: &'a Connection,
+    receiver: &'a mut Receiver,
 }
 
 impl Future for Receiving<'_> {
     type Output = Option<Message>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.connection.poll_recv(cx)
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.receiver.poll_recv(cx)
     }
 }
 

@@ -8,6 +8,7 @@ use std::task::Poll;
 
 use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -29,6 +30,7 @@ use crate::limits::SlowClient;
 use crate::net::pipe::PipeEnd;
 use crate::net::socket_options;
 use crate::net::wire::{self, ReadWire, WriteWire};
+use crate::net::withheld::Withheld;
 use crate::observe::Rejection;
 
 /// An upgrade that has passed every check of its route and waits for the handler.
@@ -195,12 +197,13 @@ fn open<H: Future<Output: IntoOutcome> + Send + 'static>(
     runner: Runner,
     start: impl FnOnce(Socket) -> H,
 ) {
-    let (wires, early) = take_stream(upgraded, runner);
+    let Taken { wires, head, early } = take_stream(upgraded, runner);
     let id = reservation.take();
     let run_queue = hub.run_queue(id).filter(|_| runner == Runner::Shard);
     let connection = Arc::new(Connection::new(id, context, wires, agreed, run_queue));
+    connection.send_head(&head);
     connection.receive_early(&early);
-    drop(early);
+    drop((head, early));
     let forget = {
         let hub = hub.clone();
         move |connection: &Connection| hub.forget(connection)
@@ -220,36 +223,59 @@ fn open<H: Future<Output: IntoOutcome> + Send + 'static>(
     }
 }
 
-/// Takes the stream out of hyper's hands, with the bytes it had read already. Hyper wraps a stream
-/// differently depending on who served the connection, so each wrapping is tried; a failed try gives the
-/// whole back. A stream nobody knows is used through hyper's wrapper, at about 11 KB more per connection.
-fn take_stream(upgraded: Upgraded, runner: Runner) -> ((ReadWire, WriteWire), Vec<u8>) {
+/// A stream out of hyper's hands.
+struct Taken {
+    wires: (ReadWire, WriteWire),
+    /// What is to be written before anything else: the 101, unless it is out.
+    head: Vec<u8>,
+    /// What hyper had read already.
+    early: Bytes,
+}
+
+/// Takes the stream out of hyper's hands. Hyper wraps a stream differently depending on who served the connection, so
+/// each wrapping is tried; a failed try gives the whole back. A stream nobody knows is used through hyper's wrapper, at
+/// about 11 KB more per connection.
+fn take_stream(upgraded: Upgraded, runner: Runner) -> Taken {
     // Served by us: hyper's own HTTP/1 connection.
-    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => return (tcp(parts.io.into_inner(), runner), parts.read_buf.into()),
+    let upgraded = match upgraded.downcast::<TokioIo<Withheld<TcpStream>>>() {
+        Ok(parts) => return Taken::of(parts, |stream| tcp(stream, runner)),
         Err(upgraded) => upgraded,
     };
     #[cfg(feature = "tls")]
-    let upgraded = match upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>() {
-        Ok(parts) => return (tls(parts.io.into_inner()), parts.read_buf.into()),
+    let upgraded = match upgraded.downcast::<TokioIo<Withheld<TlsStream<TcpStream>>>>() {
+        Ok(parts) => return Taken::of(parts, tls),
         Err(upgraded) => upgraded,
     };
     #[cfg(feature = "testing")]
-    let upgraded = match upgraded.downcast::<TokioIo<PipeEnd>>() {
-        Ok(parts) => return (wire::stream(parts.io.into_inner()), parts.read_buf.into()),
+    let upgraded = match upgraded.downcast::<TokioIo<Withheld<PipeEnd>>>() {
+        Ok(parts) => return Taken::of(parts, wire::stream),
         Err(upgraded) => upgraded,
     };
     // Served by `axum::serve` or another user of hyper-util's automatic HTTP version.
     let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => return (tcp(parts.io.into_inner(), runner), parts.read_buf.into()),
+        Ok(parts) => return Taken::after_head(tcp(parts.io.into_inner(), runner), parts.read_buf),
         Err(upgraded) => upgraded,
     };
     #[cfg(feature = "tls")]
     let upgraded = match auto::upgrade::downcast::<TokioIo<TlsStream<TcpStream>>>(upgraded) {
-        Ok(parts) => return (tls(parts.io.into_inner()), parts.read_buf.into()),
+        Ok(parts) => return Taken::after_head(tls(parts.io.into_inner()), parts.read_buf),
         Err(upgraded) => upgraded,
     };
-    (wire::stream(TokioIo::new(upgraded)), Vec::new())
+    Taken::after_head(wire::stream(TokioIo::new(upgraded)), Bytes::new())
+}
+
+impl Taken {
+    fn of<S>(
+        parts: hyper::upgrade::Parts<TokioIo<Withheld<S>>>,
+        wires: impl FnOnce(S) -> (ReadWire, WriteWire),
+    ) -> Self {
+        let (stream, head) = parts.io.into_inner().into_parts();
+        Self { wires: wires(stream), head, early: parts.read_buf }
+    }
+
+    fn after_head(wires: (ReadWire, WriteWire), early: Bytes) -> Self {
+        Self { wires, head: Vec::new(), early }
+    }
 }
 
 fn tcp(stream: TcpStream, runner: Runner) -> (ReadWire, WriteWire) {

@@ -57,13 +57,39 @@ enum Found {
     Whole(Kind, Bytes),
 }
 
+/// Messages in the hands of the receiver: a burst is handed over at once, so that it costs one lock and not one for
+/// each message. They count as waiting until the last of them is taken.
+#[derive(Debug, Default)]
+pub(crate) struct Batch(LazyQueue<Message>);
+
+/// A message out of a batch.
+pub(crate) enum FromBatch {
+    Next(Message),
+    /// The last one: the connection is to be told.
+    Last(Message),
+    Empty,
+}
+
+impl Batch {
+    pub(crate) fn take(&mut self) -> FromBatch {
+        match self.0.pop_front() {
+            Some(message) if self.0.is_empty() => FromBatch::Last(message),
+            Some(message) => FromBatch::Next(message),
+            None => FromBatch::Empty,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Inbound {
     wire: ReadWire,
     protocol: Protocol,
     /// Messages decoded and not yet taken by the handler.
     waiting: LazyQueue<Message>,
+    /// What they count, and with them what the receiver holds of its batch.
     waiting_bytes: usize,
+    /// What the receiver's batch counted when it was handed over; 0 once it has taken the last message of it.
+    handed_bytes: usize,
     /// A receiver in another task than the connection's own, waiting for a message.
     pub(crate) receiver: Option<Waker>,
     /// The handler is inside `recv` in this turn, which has read until nothing was left.
@@ -117,6 +143,7 @@ impl Inbound {
             protocol,
             waiting: LazyQueue::default(),
             waiting_bytes: 0,
+            handed_bytes: 0,
             receiver: None,
             attended: false,
             unread: false,
@@ -128,11 +155,21 @@ impl Inbound {
         }
     }
 
-    /// The next message, if one waits.
-    pub(crate) fn take(&mut self) -> Option<Message> {
+    /// The next message, if one waits; what waits behind it goes into the empty batch.
+    pub(crate) fn take(&mut self, batch: &mut Batch) -> Option<Message> {
+        debug_assert!(batch.0.is_empty() && self.handed_bytes == 0, "the batch before was not taken");
         let message = self.waiting.pop_front()?;
         self.waiting_bytes -= message.len() + MESSAGE_OVERHEAD_BYTES;
+        if !self.waiting.is_empty() {
+            std::mem::swap(&mut self.waiting, &mut batch.0);
+            self.handed_bytes = self.waiting_bytes;
+        }
         Some(message)
+    }
+
+    /// The receiver has taken its whole batch.
+    pub(crate) fn batch_taken(&mut self) {
+        self.waiting_bytes -= std::mem::take(&mut self.handed_bytes);
     }
 
     /// Whether the handler is behind by so much that reading rests.
@@ -141,7 +178,7 @@ impl Inbound {
     }
 
     pub(crate) fn has_message(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() || self.handed_bytes > 0
     }
 
     pub(crate) fn end(&self) -> Option<&End> {
@@ -184,6 +221,7 @@ impl Inbound {
         self.unread = true;
         self.waiting.clear();
         self.waiting_bytes = 0;
+        self.handed_bytes = 0;
     }
 
     pub(crate) fn polled_socket(&self) -> Option<Arc<TcpStream>> {

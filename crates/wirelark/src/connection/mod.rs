@@ -40,8 +40,8 @@ pub(crate) use self::burst::Burst;
 pub(crate) use self::driver::{Conclude, Driver, Outcome};
 use self::facts::{Fact, Facts};
 pub use self::id::ConnectionId;
-pub(crate) use self::inbound::End;
-use self::inbound::{Arrived, Inbound};
+use self::inbound::{Arrived, FromBatch, Inbound};
+pub(crate) use self::inbound::{Batch, End};
 pub(crate) use self::liveness::Liveness;
 pub(crate) use self::outbound::Wish;
 pub use self::outbound::{Closed, ClosedBy};
@@ -173,6 +173,13 @@ impl Connection {
 
     // For the driver.
 
+    /// Sends the answer to the upgrade, unless it is out. It leaves with what the first turn queues.
+    pub(crate) fn send_head(&self, head: &[u8]) {
+        if !head.is_empty() {
+            self.outbound.lock().head(head);
+        }
+    }
+
     /// Bytes the client sent right behind its upgrade request, before the stream was taken over.
     pub(crate) fn receive_early(&self, bytes: &[u8]) {
         let mut inbound = self.inbound.lock();
@@ -265,14 +272,18 @@ impl Connection {
 
     /// The next message. `None` when no more will come. A caller that is polled by the connection's own task
     /// reads right here; another is woken by the driver.
-    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>, batch: &mut Batch) -> Poll<Option<Message>> {
+        match batch.take() {
+            FromBatch::Next(message) => return Poll::Ready(Some(message)),
+            FromBatch::Last(message) => {
+                self.taking(&mut self.inbound.lock(), Inbound::batch_taken);
+                return Poll::Ready(Some(message));
+            }
+            FromBatch::Empty => {}
+        }
         let mut inbound = self.inbound.lock();
         loop {
-            let was_full = inbound.is_full();
-            if let Some(message) = inbound.take() {
-                if was_full && !inbound.is_full() {
-                    self.outbound.lock().wake_owner();
-                }
+            if let Some(message) = self.taking(&mut inbound, |inbound| inbound.take(batch)) {
                 return Poll::Ready(Some(message));
             }
             if inbound.end().is_some() {
@@ -290,6 +301,16 @@ impl Connection {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Takes something from what waits, and has reading go on if it had rested for that.
+    fn taking<T>(&self, inbound: &mut Inbound, take: impl FnOnce(&mut Inbound) -> T) -> T {
+        let was_full = inbound.is_full();
+        let taken = take(inbound);
+        if was_full && !inbound.is_full() {
+            self.outbound.lock().wake_owner();
+        }
+        taken
     }
 
     fn is_own_task(&self, waker: &Waker) -> bool {

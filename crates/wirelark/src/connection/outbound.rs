@@ -198,6 +198,11 @@ impl Outbound {
         }
     }
 
+    /// Queues the answer to the upgrade, before any frame.
+    pub(crate) fn head(&mut self, head: &[u8]) {
+        self.outbox.join(head, &[]);
+    }
+
     /// Queues a data message, or does with it what is to be done where there is no room.
     pub(crate) fn offer(&mut self, mut frame: Frame, kind: Kind, wish: Wish, route: &RouteContext) -> Offer {
         if self.close_queued || self.closed.is_some() {
@@ -222,9 +227,13 @@ impl Outbound {
                 Room::None(offer) => return offer,
             }
         }
-        let payload_bytes = frame.payload.len();
-        self.outbox.push(frame, Class::Data(treatment));
-        self.uncounted.add(kind, payload_bytes, route);
+        self.uncounted.add(kind, frame.payload.len(), route);
+        // Only in a turn, whose end writes: what is fanned out to thousands should not be copied for each of them.
+        if self.in_turn && !self.stalled && treatment == Treatment::default() && Outbox::joins(bytes) {
+            self.outbox.join(frame.head.as_slice(), &frame.payload);
+        } else {
+            self.outbox.push(frame, Class::Data(treatment));
+        }
         if let Wish::Push(class) = wish {
             route.counters.pushed(class.index, PushOutcome::Queued);
         }
@@ -328,9 +337,14 @@ impl Outbound {
 
     /// The kernel takes no more: the own task goes on when it does.
     fn stall(&mut self, route: &RouteContext) {
-        self.stalled = true;
-        self.charge(&route.budget);
+        self.fall_behind(route);
         self.wake_owner();
+    }
+
+    fn fall_behind(&mut self, route: &RouteContext) {
+        self.stalled = true;
+        self.outbox.settle();
+        self.charge(&route.budget);
     }
 
     /// Has the own task push on what the stream itself still holds back.
@@ -462,8 +476,7 @@ impl Outbound {
                 Poll::Ready(Ok(())) => self.drained(route),
                 Poll::Ready(Err(_)) => self.broken(&route.budget),
                 Poll::Pending => {
-                    self.stalled = true;
-                    self.charge(&route.budget);
+                    self.fall_behind(route);
                     if self.outbox.bytes() < before {
                         self.wake_senders();
                     }

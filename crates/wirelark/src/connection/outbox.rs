@@ -3,6 +3,9 @@
 //! Pure data: no clock, no socket, no lock. At rest it owns no memory. A frame is either wholly queued or
 //! wholly refused; once its first byte is with the kernel it can be neither dropped nor replaced. A dropped
 //! frame leaves an empty place, so that dropping costs the same wherever it stood.
+//!
+//! Small frames that nothing will ever drop or replace need no place of their own: they are joined as they come, and
+//! leave as they lie there.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -20,6 +23,12 @@ use super::lazy_queue::{Item, LazyQueue, Spares};
 /// Up to this many bytes are copied together for one plain write; more go out as a vector of slices.
 pub(super) const GATHER_BYTES: usize = 16 * 1024;
 
+/// Joined frames lie in buffers of this size; a frame that is larger has a place of its own.
+const JOINED_BYTES: usize = GATHER_BYTES;
+
+/// Such buffers a thread keeps for its connections: each needs one in its turn, and few turns overlap.
+const SPARE_BUFFERS_MAX: usize = 4;
+
 /// Frames per vectored write, two slices each; far below the kernel's limit of 1,024 slices.
 const FRAMES_PER_WRITE: usize = 64;
 
@@ -27,6 +36,7 @@ thread_local! {
     /// Where small frames are put together. One per thread, so that no connection keeps one.
     static GATHER: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(GATHER_BYTES));
     static SPARE_QUEUES: Spares<Queued> = const { RefCell::new(Vec::new()) };
+    static SPARE_BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Pongs that may wait. Of a flood only the newest is answered beyond that (RFC 6455 section 5.5.3), so that a
@@ -45,19 +55,62 @@ const SWEEP_PLACES: usize = 64;
 
 #[derive(Debug)]
 struct Queued {
-    /// None once it was dropped.
-    frame: Option<Frame>,
+    content: Content,
     class: Class,
 }
 
+/// What lies in a place of the queue.
+#[derive(Debug)]
+enum Content {
+    Frame(Frame),
+    /// Whole frames, one behind the other.
+    Joined(Vec<u8>),
+    /// It was dropped.
+    Nothing,
+}
+
 impl Queued {
-    fn len(&self) -> usize {
-        self.frame.as_ref().map_or(0, Frame::len)
+    fn frame(frame: Frame, class: Class) -> Self {
+        Self { content: Content::Frame(frame), class }
     }
 
-    fn parts(&self) -> impl Iterator<Item = &[u8]> {
-        self.frame.iter().flat_map(|frame| [frame.head.as_slice(), &frame.payload])
+    fn is_nothing(&self) -> bool {
+        matches!(self.content, Content::Nothing)
     }
+
+    fn len(&self) -> usize {
+        match &self.content {
+            Content::Frame(frame) => frame.len(),
+            Content::Joined(bytes) => bytes.len(),
+            Content::Nothing => 0,
+        }
+    }
+
+    fn parts(&self) -> [&[u8]; 2] {
+        match &self.content {
+            Content::Frame(frame) => [frame.head.as_slice(), &frame.payload],
+            Content::Joined(bytes) => [bytes, &[]],
+            Content::Nothing => [&[], &[]],
+        }
+    }
+}
+
+fn borrow_buffer() -> Vec<u8> {
+    let spare = SPARE_BUFFERS.with_borrow_mut(Vec::pop);
+    spare.unwrap_or_else(|| Vec::with_capacity(JOINED_BYTES))
+}
+
+fn give_back(mut buffer: Vec<u8>) {
+    // One that was cut to what lay in it when its client fell behind is of no more use.
+    if buffer.capacity() < JOINED_BYTES {
+        return;
+    }
+    buffer.clear();
+    SPARE_BUFFERS.with_borrow_mut(|spares| {
+        if spares.len() < SPARE_BUFFERS_MAX {
+            spares.push(buffer);
+        }
+    });
 }
 
 impl Item for Queued {
@@ -115,7 +168,41 @@ impl Outbox {
             backlog.pushed(self.queue.len(), &class);
         }
         self.bytes += frame.len();
-        self.queue.push_back(Queued { frame: Some(frame), class });
+        self.queue.push_back(Queued::frame(frame, class));
+    }
+
+    /// Queues bytes that nothing will ever drop or replace, behind those of the same kind if there is room. A client
+    /// that keeps up costs no more than the copy, which a small frame's way to the kernel takes in any case.
+    pub(crate) fn join(&mut self, head: &[u8], payload: &[u8]) {
+        let len = head.len() + payload.len();
+        self.bytes += len;
+        if let Some(Queued { content: Content::Joined(bytes), .. }) = self.queue.back_mut()
+            && bytes.len() + len <= bytes.capacity()
+        {
+            bytes.extend_from_slice(head);
+            bytes.extend_from_slice(payload);
+            return;
+        }
+        let mut bytes = borrow_buffer();
+        bytes.extend_from_slice(head);
+        bytes.extend_from_slice(payload);
+        let class = Class::Data(Treatment::default());
+        if let Some(backlog) = &mut self.backlog {
+            backlog.pushed(self.queue.len(), &class);
+        }
+        self.queue.push_back(Queued { content: Content::Joined(bytes), class });
+    }
+
+    /// Whether a frame of this length may be joined with others.
+    pub(crate) fn joins(len: usize) -> bool {
+        len <= JOINED_BYTES
+    }
+
+    /// The client is behind: what waits may wait for long, and keeps no room it does not need.
+    pub(crate) fn settle(&mut self) {
+        if let Some(Queued { content: Content::Joined(bytes), .. }) = self.queue.back_mut() {
+            bytes.shrink_to_fit();
+        }
     }
 
     fn backlog(&mut self) -> &mut Backlog {
@@ -132,7 +219,7 @@ impl Outbox {
         }
         let Some(waiting) = self.queue.get_mut(index) else { return Err(frame) };
         self.bytes = self.bytes - waiting.len() + frame.len();
-        waiting.frame = Some(frame);
+        waiting.content = Content::Frame(frame);
         Ok(())
     }
 
@@ -149,7 +236,7 @@ impl Outbox {
             let Some(index) = self.backlog().oldest_droppable(first) else { break };
             let Some(queued) = self.queue.get_mut(index) else { break };
             self.bytes -= queued.len();
-            queued.frame = None;
+            queued.content = Content::Nothing;
             self.dropped += 1;
             let class = queued.class;
             self.backlog().dropped(index, &class);
@@ -163,14 +250,13 @@ impl Outbox {
     /// Takes empty places out, seldom enough that it costs each dropped frame a constant.
     fn sweep(&mut self) {
         if self.bytes == 0 {
-            self.queue.clear();
-            return self.rest();
+            return self.clear();
         }
         let dropped = self.dropped as usize;
         if dropped < SWEEP_PLACES || dropped * 2 < self.queue.len() {
             return;
         }
-        self.queue.retain(|queued| queued.frame.is_some());
+        self.queue.retain(|queued| !queued.is_nothing());
         self.dropped = 0;
         if let Some(backlog) = &mut self.backlog {
             backlog.index(self.queue.iter().map(|queued| &queued.class));
@@ -182,11 +268,18 @@ impl Outbox {
         self.backlog().take_sample(push, interval, now)
     }
 
-    /// Forgets everything, as nobody will read it.
+    /// Forgets everything, as it was written or nobody will read it. An outbox at rest owns nothing.
     pub(crate) fn clear(&mut self) {
-        self.queue.clear();
+        while let Some(Queued { content, .. }) = self.queue.pop_front() {
+            if let Content::Joined(bytes) = content {
+                give_back(bytes);
+            }
+        }
         self.bytes = 0;
-        self.rest();
+        self.front_written = 0;
+        self.pongs = 0;
+        self.dropped = 0;
+        self.backlog = None;
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -203,7 +296,7 @@ impl Outbox {
         mut write: impl FnMut(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<()>> {
         while !self.queue.is_empty() {
-            while self.queue.front().is_some_and(|front| front.frame.is_none()) {
+            while self.queue.front().is_some_and(Queued::is_nothing) {
                 self.pop_front();
             }
             let written = ready!(self.poll_write_once(&mut write))?;
@@ -219,6 +312,11 @@ impl Outbox {
         &self,
         write: &mut impl FnMut(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
+        if self.queue.len() == 1
+            && let Some(Queued { content: Content::Joined(bytes), .. }) = self.queue.front()
+        {
+            return write(&[IoSlice::new(&bytes[self.front_written..])]);
+        }
         if self.bytes <= GATHER_BYTES {
             return GATHER.with_borrow_mut(|gather| {
                 gather.clear();
@@ -248,8 +346,7 @@ impl Outbox {
     pub(crate) fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
         if self.bytes == 0 {
-            self.queue.clear();
-            return self.rest();
+            return self.clear();
         }
         while let Some(front) = self.queue.front() {
             let left = front.len() - self.front_written;
@@ -265,22 +362,15 @@ impl Outbox {
 
     fn pop_front(&mut self) {
         let Some(popped) = self.queue.pop_front() else { return };
-        match (popped.frame, popped.class) {
-            (None, _) => self.dropped -= 1,
-            (Some(_), Class::Pong) => self.pongs -= 1,
-            (Some(_), Class::Data(_) | Class::Control) => {}
+        match (popped.content, popped.class) {
+            (Content::Nothing, _) => self.dropped -= 1,
+            (Content::Joined(bytes), _) => give_back(bytes),
+            (Content::Frame(_), Class::Pong) => self.pongs -= 1,
+            (Content::Frame(_), Class::Data(_) | Class::Control) => {}
         }
         if let Some(backlog) = &mut self.backlog {
             backlog.popped(&popped.class);
         }
-    }
-
-    /// An outbox at rest owns nothing.
-    fn rest(&mut self) {
-        self.front_written = 0;
-        self.pongs = 0;
-        self.dropped = 0;
-        self.backlog = None;
     }
 
     fn replace_pong(&mut self, frame: &Frame) -> bool {
@@ -289,7 +379,7 @@ impl Outbox {
         let Some(at) = newest.find(|index| self.queue[*index].class == Class::Pong) else { return false };
         let Some(waiting) = self.queue.get_mut(at) else { return false };
         self.bytes = self.bytes - waiting.len() + frame.len();
-        waiting.frame = Some(frame.clone());
+        waiting.content = Content::Frame(frame.clone());
         true
     }
 }

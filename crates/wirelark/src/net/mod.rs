@@ -8,3 +8,4 @@ pub(crate) mod socket_options;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod wire;
+pub(crate) mod withheld;
