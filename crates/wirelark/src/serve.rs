@@ -24,6 +24,7 @@ use wirelark_proto::{CloseCode, CloseFrame};
 
 use crate::app::{App, BuildError, Built};
 use crate::hub::Hub;
+use crate::net::socket_options;
 #[cfg(feature = "tls")]
 use crate::net::tls::Tls;
 use crate::net::withheld::Withheld;
@@ -71,6 +72,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     pub async fn bind(self, address: impl ToSocketAddrs) -> Result<Server, ServeError> {
         let built = self.build()?;
         let listener = TcpListener::bind(address).await?;
+        socket_options::prepare_listener(&listener);
         let address = listener.local_addr()?;
         Ok(Server {
             listener,
@@ -195,6 +197,7 @@ impl Doors {
     }
 
     fn admit(&self, stream: TcpStream, address: SocketAddr) {
+        socket_options::prepare_accepted(&stream);
         let (router, stopping) = (self.built.router(), self.stopping.clone());
         let stopped = self.built.hub().stopped().clone();
         #[cfg(feature = "tls")]

@@ -243,7 +243,7 @@ fn take_stream(upgraded: Upgraded, runner: Runner) -> Taken {
     };
     #[cfg(feature = "tls")]
     let upgraded = match upgraded.downcast::<TokioIo<Withheld<TlsStream<TcpStream>>>>() {
-        Ok(parts) => return Taken::of(parts, tls),
+        Ok(parts) => return Taken::of(parts, wire::stream),
         Err(upgraded) => upgraded,
     };
     #[cfg(feature = "testing")]
@@ -253,12 +253,20 @@ fn take_stream(upgraded: Upgraded, runner: Runner) -> Taken {
     };
     // Served by `axum::serve` or another user of hyper-util's automatic HTTP version.
     let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => return Taken::after_head(tcp(parts.io.into_inner(), runner), parts.read_buf),
+        Ok(parts) => {
+            let stream = parts.io.into_inner();
+            socket_options::prepare(&stream);
+            return Taken::after_head(tcp(stream, runner), parts.read_buf);
+        }
         Err(upgraded) => upgraded,
     };
     #[cfg(feature = "tls")]
     let upgraded = match auto::upgrade::downcast::<TokioIo<TlsStream<TcpStream>>>(upgraded) {
-        Ok(parts) => return Taken::after_head(tls(parts.io.into_inner()), parts.read_buf),
+        Ok(parts) => {
+            let stream = parts.io.into_inner();
+            socket_options::prepare(stream.get_ref().0);
+            return Taken::after_head(wire::stream(stream), parts.read_buf);
+        }
         Err(upgraded) => upgraded,
     };
     Taken::after_head(wire::stream(TokioIo::new(upgraded)), Bytes::new())
@@ -279,26 +287,12 @@ impl Taken {
 }
 
 fn tcp(stream: TcpStream, runner: Runner) -> (ReadWire, WriteWire) {
-    prepare(&stream);
     match runner {
         Runner::Shard if cfg!(target_os = "linux") => wire::polled(stream).unwrap_or_else(|error| {
             tracing::error!(%error, "a socket cannot be taken from the runtime; its connection is dropped");
             (ReadWire::Closed, WriteWire::Closed)
         }),
         Runner::Shard | Runner::Task => wire::tcp(stream),
-    }
-}
-
-#[cfg(feature = "tls")]
-fn tls(stream: TlsStream<TcpStream>) -> (ReadWire, WriteWire) {
-    prepare(stream.get_ref().0);
-    wire::stream(stream)
-}
-
-/// Without these options the connection is slower to answer and slower to notice a slow client, but works.
-fn prepare(socket: &TcpStream) {
-    if let Err(error) = socket_options::prepare(socket) {
-        tracing::debug!(%error, "socket options were refused");
     }
 }
 
