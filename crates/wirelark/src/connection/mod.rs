@@ -95,6 +95,8 @@ pub(crate) enum Delivery {
     Queued,
     Dropped,
     Closed,
+    /// Larger than the route's messages may be; not queued, and the connection stays.
+    TooLarge,
 }
 
 /// A message on its way into an outbox; encoded, and boxed, when it has already waited once: handlers hold
@@ -344,6 +346,7 @@ impl Connection {
         let (frame, kind) = match unsent {
             Unsent::Encoded(waited) => *waited,
             Unsent::Message(message) if message.len() > self.route.limits.message_bytes => {
+                self.route.counters.too_large();
                 self.close(CloseFrame::new(CloseCode::TOO_BIG, "message too large to send"));
                 return Err(SendError::TooLarge);
             }
@@ -499,7 +502,8 @@ impl Connection {
     pub(crate) fn deliver_burst(&self, burst: &Burst, mut delivered: impl FnMut(usize, Delivery)) {
         let mut outbound = self.outbound.lock();
         let takes_plain = self.compression.is_none() && self.format != Some(Format::MsgPack);
-        if takes_plain && burst.is_for(self) && outbound.write_burst(burst, &self.route) {
+        let fits = burst.largest() <= self.route.limits.message_bytes;
+        if takes_plain && fits && burst.is_for(self) && outbound.write_burst(burst, &self.route) {
             return (0..burst.len()).for_each(|index| delivered(index, Delivery::Queued));
         }
         for (index, (frame, key)) in burst.iter().enumerate() {
@@ -517,6 +521,9 @@ impl Connection {
         frame: &SharedFrame,
         key: Option<ConflationKey>,
     ) -> Delivery {
+        if self.is_too_large(frame) {
+            return outbound.too_large(frame.push_class(), &self.route);
+        }
         match self.offer_form(outbound, frame, key) {
             Offer::Queued => Delivery::Queued,
             Offer::Dropped => Delivery::Dropped,
@@ -537,6 +544,12 @@ impl Connection {
         outbound.offer(encoded, kind, wish, &self.route)
     }
 
+    /// Whether the frame is larger than this connection is sent messages. Whoever sends to many cannot know each
+    /// route's limit, and no receiver can help it: the frame is left out, and the connection stays.
+    fn is_too_large(&self, frame: &SharedFrame) -> bool {
+        frame.payload_len_in(self.format) > self.route.limits.message_bytes
+    }
+
     /// Whether this connection can be sent the frame at all: a push is for those who speak its contract.
     pub(crate) fn speaks(&self, frame: &SharedFrame) -> bool {
         frame
@@ -547,6 +560,11 @@ impl Connection {
     /// Queues a push for this connection alone. A reliable one waits for room.
     pub(crate) fn poll_push(&self, cx: &mut Context<'_>, frame: &SharedFrame) -> Poll<Delivery> {
         let mut outbound = self.outbound.lock();
+        if self.is_too_large(frame) {
+            let delivery = outbound.too_large(frame.push_class(), &self.route);
+            outbound.wake_owner();
+            return Poll::Ready(delivery);
+        }
         let delivery = match self.offer_form(&mut outbound, frame, None) {
             Offer::Queued => Delivery::Queued,
             Offer::Dropped => Delivery::Dropped,
