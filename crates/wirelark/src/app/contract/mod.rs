@@ -46,9 +46,10 @@ use self::peers::Place;
 use self::report::Reports;
 use self::serving::{Service, Serving};
 use super::SocketRoute;
-use super::auth::{Authenticator, Requirements, User};
+use super::auth::{Authenticator, User};
 use super::error::Close;
 use super::route::Call;
+use super::terms::Terms;
 use super::upgrade::Runner;
 use crate::hub::RoomName;
 use crate::limits::{Options, SlowClient};
@@ -64,9 +65,7 @@ type FormatOf = Arc<dyn Fn(&Parts) -> Option<Format> + Send + Sync>;
 pub struct ContractBuilder<C, T, D> {
     server: Arc<T>,
     calls: Calls<C, T, D>,
-    options: Options,
-    auth: Option<Arc<dyn Authenticator>>,
-    requirements: Requirements,
+    terms: Terms,
     reports: Reports,
     concurrency: NonZeroUsize,
     call_timeout: Duration,
@@ -86,9 +85,7 @@ where
     ContractBuilder {
         server: Arc::new(server),
         calls,
-        options: Options::new(),
-        auth: None,
-        requirements: Requirements::default(),
+        terms: Terms::default(),
         reports: Reports::default(),
         concurrency: NonZeroUsize::MIN,
         call_timeout: CALL_TIMEOUT,
@@ -102,25 +99,25 @@ impl<C, T, D> ContractBuilder<C, T, D> {
     /// Options of this route; what is left out is inherited. A contract's own default for slow clients is
     /// [`SlowClient::Wait`]: answers wait for room, and pushes follow what each is declared with.
     pub fn options(mut self, options: Options) -> Self {
-        self.options = options.or(&self.options);
+        self.terms.set_options(options);
         self
     }
 
     /// Authenticates this route, instead of what the scopes around it say.
     pub fn auth(mut self, authenticator: impl Authenticator) -> Self {
-        self.auth = Some(Arc::new(authenticator));
+        self.terms.set_auth(authenticator);
         self
     }
 
     /// The user must have this scope; otherwise 403.
     pub fn require_scope(mut self, scope: &str) -> Self {
-        self.requirements.scopes.push(scope.into());
+        self.terms.require_scope(scope);
         self
     }
 
     /// The user must have this role; otherwise 403.
     pub fn require_role(mut self, role: &str) -> Self {
-        self.requirements.roles.push(role.into());
+        self.terms.require_role(role);
         self
     }
 
@@ -170,7 +167,7 @@ where
     T: Send + Sync + 'static,
     D: Send + Sync + 'static,
 {
-    pub(super) fn into_route<S>(self, path: &str, state: S) -> SocketRoute
+    pub(super) fn into_route<S>(mut self, path: &str, state: S) -> SocketRoute
     where
         D: FromRequestParts<S>,
         S: Clone + Send + Sync + 'static,
@@ -178,7 +175,7 @@ where
         let formats = [Format::Json, Format::MsgPack].map(Format::subprotocol);
         let defaults =
             Options::new().protocols(formats).require_protocol(false).slow_client(SlowClient::Wait);
-        let options = self.options.or(&defaults);
+        self.terms.inherit(&Terms { options: defaults, ..Terms::default() });
         let service = Arc::new(Service {
             server: self.server,
             calls: self.calls,
@@ -191,9 +188,7 @@ where
         SocketRoute {
             path: path.to_owned(),
             call,
-            options,
-            auth: self.auth,
-            requirements: self.requirements,
+            terms: self.terms,
             contract: Some(C::describe()),
             endpoint: Arc::default(),
         }
