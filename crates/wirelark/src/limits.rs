@@ -297,7 +297,7 @@ impl Options {
 
 /// An option that can be left out, and can be switched off.
 #[derive(Clone, Copy, Debug, Default)]
-enum Setting<T> {
+pub(crate) enum Setting<T> {
     #[default]
     Inherited,
     Off,
@@ -305,7 +305,7 @@ enum Setting<T> {
 }
 
 impl<T> Setting<T> {
-    fn or(self, outer: Self) -> Self {
+    pub(crate) fn or(self, outer: Self) -> Self {
         match self {
             Self::Inherited => outer,
             set => set,

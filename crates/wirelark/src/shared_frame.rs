@@ -104,6 +104,10 @@ impl SharedFrame {
         self.form(format).message.len()
     }
 
+    pub(crate) fn kind_in(&self, format: Option<Format>) -> Kind {
+        self.form(format).message.kind()
+    }
+
     /// The form for a receiver with this agreement.
     pub(crate) fn encoded(&self, format: Option<Format>, compression: Option<&Compression>) -> (Frame, Kind) {
         let form = self.form(format);

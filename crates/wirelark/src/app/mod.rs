@@ -40,7 +40,7 @@ pub use self::socket::{Receiver, Receiving, Sender, Sending, SendingJson, Socket
 use self::terms::Terms;
 pub use self::upgrade::{Gone, Upgrade};
 use crate::budget::Budget;
-use crate::connection::RouteContext;
+use crate::connection::{Hooks, RouteContext};
 use crate::hub::Hub;
 use crate::limits::{OptionError, Options};
 use crate::observe::{Observer, Rejection};
@@ -154,6 +154,12 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// Options all routes inherit.
     pub fn options(mut self, options: Options) -> Self {
         self.root = self.root.options(options);
+        self
+    }
+
+    /// Who is told of messages and of what goes wrong, on every route that does not say otherwise.
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.root = self.root.hooks(hooks);
         self
     }
 
@@ -410,6 +416,12 @@ impl<S: Clone + Send + Sync + 'static> Scope<S> {
         self
     }
 
+    /// Hooks of this scope's routes; what is left out comes from the scope around it.
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.terms.set_hooks(hooks);
+        self
+    }
+
     /// Authenticates this scope's socket routes, instead of the scope around it.
     pub fn auth(mut self, authenticator: impl Authenticator) -> Self {
         self.terms.set_auth(authenticator);
@@ -524,7 +536,7 @@ impl SocketRoute {
 
     fn fill(mut self, outer: &Terms, hub: &Hub) -> Result<RouteInfo, BuildError> {
         self.terms.inherit(outer);
-        let Terms { options, auth, requirements } = self.terms;
+        let Terms { options, auth, requirements, hooks } = self.terms;
         let path: Box<str> = self.path.into();
         let limits = options.resolve().map_err(|error| BuildError::Option { route: path.clone(), error })?;
         let info = RouteInfo::new(&path, &limits, auth.as_deref(), &requirements, self.contract);
@@ -533,8 +545,16 @@ impl SocketRoute {
         let budget = Arc::clone(hub.budget());
         let stopped = hub.stopped().clone();
         let contract = self.contract;
-        let context = Arc::new(RouteContext { pattern: path, contract, limits, counters, budget, stopped });
-        let endpoint = Endpoint { context, hub: hub.clone(), auth, requirements, rate, call: self.call };
+        let pattern = path;
+        let context = RouteContext { pattern, contract, limits, counters, hooks, budget, stopped };
+        let endpoint = Endpoint {
+            context: Arc::new(context),
+            hub: hub.clone(),
+            auth,
+            requirements,
+            rate,
+            call: self.call,
+        };
         let _ = self.endpoint.set(endpoint);
         Ok(info)
     }
@@ -563,6 +583,12 @@ impl<H> SocketBuilder<H> {
     /// Options of this route; what is left out is inherited.
     pub fn options(mut self, options: Options) -> Self {
         self.terms.set_options(options);
+        self
+    }
+
+    /// Hooks of this route; what is left out is inherited.
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.terms.set_hooks(hooks);
         self
     }
 

@@ -99,6 +99,8 @@ impl Endpoint {
         self.check_origin(&parts.headers)?;
         let protocol = self.choose_protocol(&offer)?;
         let admitted = self.admit(&mut parts).await;
+        let user = parts.extensions.get::<User>().filter(|_| self.context.hooks.ask_for_users());
+        let user = user.map(|user| user.id().into());
         let negotiated = self.context.limits.compression.as_ref().and_then(|wish| offer.negotiate(wish));
         let (compression, extensions) = negotiated.unzip();
         let pending = Pending {
@@ -109,7 +111,7 @@ impl Endpoint {
             accept: offer.accept.clone(),
             protocol: protocol.as_deref().and_then(|protocol| HeaderValue::from_str(protocol).ok()),
             extensions,
-            agreed: Agreed { protocol, compression, format: None },
+            agreed: Agreed { protocol, compression, format: None, user },
             runner: Runner::Task,
         };
         if let Err(response) = admitted {

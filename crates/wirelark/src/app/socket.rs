@@ -168,7 +168,7 @@ impl Stream for Socket {
     type Item = Message;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.receiver.connection.poll_recv(cx)
+        poll_recv(&self.receiver.connection, cx)
     }
 }
 
@@ -214,7 +214,7 @@ impl Stream for Receiver {
     type Item = Message;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.connection.poll_recv(cx)
+        poll_recv(&self.connection, cx)
     }
 }
 
@@ -389,8 +389,19 @@ impl Future for Receiving<'_> {
     type Output = Option<Message>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.connection.poll_recv(cx)
+        poll_recv(self.connection, cx)
     }
+}
+
+/// The next message, of which the route's hook is told before its handler.
+fn poll_recv(connection: &Connection, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+    let polled = connection.poll_recv(cx);
+    if connection.route.hooks.hear_received()
+        && let Poll::Ready(Some(message)) = &polled
+    {
+        connection.received(None, None, message.kind(), message.len());
+    }
+    polled
 }
 
 /// A message on its way into the outbox; see [`Socket::send`].

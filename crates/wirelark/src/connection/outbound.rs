@@ -635,6 +635,7 @@ mod tests {
             contract: None,
             limits: Options::new().outbox_bytes(outbox_bytes).resolve().expect("valid options"),
             counters: Observer::default().route("/", None),
+            hooks: Default::default(),
             budget: Arc::new(Budget::new(usize::MAX)),
             stopped: CancellationToken::new(),
         }

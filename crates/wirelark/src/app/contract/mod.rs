@@ -5,7 +5,6 @@ mod calls;
 mod failure;
 mod peers;
 mod push;
-mod report;
 mod serving;
 mod session;
 #[cfg(feature = "garde")]
@@ -37,13 +36,11 @@ pub use self::failure::FailureOf;
 pub use self::failure::IntoFailure;
 pub use self::peers::Peers;
 pub use self::push::{ContractRoom, Push, PushKey, Pushed, Pushes, Pushing};
-pub use self::report::{Report, ReportKind};
 pub use self::session::Session;
 #[cfg(feature = "garde")]
 pub use self::valid::Valid;
 
 use self::peers::Place;
-use self::report::Reports;
 use self::serving::{Service, Serving};
 use super::SocketRoute;
 use super::auth::{Authenticator, User};
@@ -51,6 +48,7 @@ use super::error::Close;
 use super::route::Call;
 use super::terms::Terms;
 use super::upgrade::Runner;
+use crate::connection::Hooks;
 use crate::hub::RoomName;
 use crate::limits::{Options, SlowClient};
 
@@ -66,7 +64,6 @@ pub struct ContractBuilder<C, T, D> {
     server: Arc<T>,
     calls: Calls<C, T, D>,
     terms: Terms,
-    reports: Reports,
     concurrency: NonZeroUsize,
     call_timeout: Duration,
     format: Format,
@@ -86,7 +83,6 @@ where
         server: Arc::new(server),
         calls,
         terms: Terms::default(),
-        reports: Reports::default(),
         concurrency: NonZeroUsize::MIN,
         call_timeout: CALL_TIMEOUT,
         format: Format::Json,
@@ -100,6 +96,12 @@ impl<C, T, D> ContractBuilder<C, T, D> {
     /// [`SlowClient::Wait`]: answers wait for room, and pushes follow what each is declared with.
     pub fn options(mut self, options: Options) -> Self {
         self.terms.set_options(options);
+        self
+    }
+
+    /// Hooks of this route; what is left out is inherited.
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.terms.set_hooks(hooks);
         self
     }
 
@@ -153,12 +155,6 @@ impl<C, T, D> ContractBuilder<C, T, D> {
         self.any_version = true;
         self
     }
-
-    /// Where to report what no client is told about, instead of the log.
-    pub fn reports(mut self, sink: impl Fn(&Report<'_>) + Send + Sync + 'static) -> Self {
-        self.reports = Reports::to(sink);
-        self
-    }
 }
 
 impl<C, T, D> ContractBuilder<C, T, D>
@@ -179,7 +175,6 @@ where
         let service = Arc::new(Service {
             server: self.server,
             calls: self.calls,
-            reports: self.reports,
             concurrency: self.concurrency.get(),
             call_timeout: self.call_timeout,
         });
