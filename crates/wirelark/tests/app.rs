@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 use wirelark::auth::{Jwt, User};
 use wirelark::testing::Host;
-use wirelark::{App, Options, Socket, socket};
+use wirelark::{App, Delivered, Options, Socket, socket};
 
 async fn quiet(mut socket: Socket) {
     while socket.recv().await.is_some() {}
@@ -242,6 +242,21 @@ async fn the_same_routes_run_inside_a_plain_axum_server() {
     let response = built.router();
     drop(response);
     serving.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broadcast_before_the_first_connection_reaches_nobody() {
+    let host = Host::new(App::new().socket("/", async |socket: Socket| socket.keep_open()));
+    // More than a mailbox holds.
+    for _ in 0..100 {
+        host.hub().broadcast("x".repeat(100_000)).await;
+    }
+    assert_eq!(host.hub().broadcast("x").counted().await, Delivered::default());
+    assert_eq!(host.hub().broadcast_to("/", "x").try_send(), Ok(()));
+    let mut client = host.at("/").connect().await;
+    host.hub().broadcast("y").await;
+    assert_eq!(client.expect_text().await, "y");
+    host.close().await;
 }
 
 #[tokio::test(start_paused = true)]

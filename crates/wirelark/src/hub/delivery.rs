@@ -181,6 +181,8 @@ impl Publish {
             Target::Connections(ids) => {
                 send.to(&mut ids.iter().map(|id| id.shard()).filter(|shard| *shard < hub.shards.len()))
             }
+            // Before the first connection there is nobody, and no shard runs that could say so.
+            Target::Contract(_) | Target::Routes(_) | Target::Everyone if !self.hub.has_started() => Ok(()),
             Target::Contract(_) | Target::Routes(_) | Target::Everyone => send.to(&mut (0..hub.shards.len())),
         }
     }

@@ -277,6 +277,11 @@ impl Hub {
         }
     }
 
+    /// Whether the shards' tasks run.
+    fn has_started(&self) -> bool {
+        self.inner.shard_tasks.lock().is_some()
+    }
+
     /// Starts the shards' tasks, once. Not at construction: an app is built outside of a runtime.
     fn start(&self) {
         let mut tasks = self.inner.shard_tasks.lock();
