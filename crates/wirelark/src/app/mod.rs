@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod contract;
 mod error;
+mod farewell;
 mod handler;
 mod json;
 mod module_path;

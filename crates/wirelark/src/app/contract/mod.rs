@@ -44,7 +44,6 @@ use self::peers::Place;
 use self::serving::{Service, Serving};
 use super::SocketRoute;
 use super::auth::{Authenticator, User};
-use super::error::Close;
 use super::route::Call;
 use super::terms::Terms;
 use super::upgrade::Runner;
@@ -261,21 +260,18 @@ where
         let format_of = format_of.clone();
         Box::pin(async move {
             if let Some(frame) = version.and_then(|ours| other_version(&parts, C::describe().name, ours)) {
-                return pending.accept(async move |_| Err::<(), _>(Close::from(frame)));
+                return pending.turn_away(frame);
             }
             let Some(room) = room_of(&parts) else {
                 return pending
-                    .turn_away((StatusCode::BAD_REQUEST, "the path is no room's name").into_response());
+                    .refuse((StatusCode::BAD_REQUEST, "the path is no room's name").into_response());
             };
             let agreed = pending.agreed.protocol.as_deref().and_then(Format::from_subprotocol);
             let asked = agreed.or_else(|| format_of.and_then(|of| of(&parts)));
             pending.agreed.format = Some(asked.unwrap_or(format));
             let data = match D::from_request_parts(&mut parts, &state).await {
                 Ok(data) => data,
-                Err(rejection) => {
-                    let refusal = pending.refuse(rejection.into_response());
-                    return pending.turn_away(refusal);
-                }
+                Err(rejection) => return pending.refuse(rejection.into_response()),
             };
             let user = parts.extensions.get::<User>().cloned();
             // Whatever of the request is kept now would be kept as long as the connection.
