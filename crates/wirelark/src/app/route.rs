@@ -187,8 +187,11 @@ impl Endpoint {
     /// A user whom middleware has put into the request is authenticated already.
     async fn authenticate(&self, parts: &mut Parts) -> Result<Option<User>, Response> {
         if let (Some(auth), None) = (&self.auth, parts.extensions.get::<User>()) {
-            let user = auth.authenticate(parts).await.map_err(|error| self.unauthorized(error))?;
-            parts.extensions.insert(user);
+            match auth.authenticate(parts).await {
+                Ok(user) => drop(parts.extensions.insert(user)),
+                Err(AuthError::Missing) if auth.admits_visitors() => {}
+                Err(error) => return Err(self.unauthorized(error)),
+            }
         }
         Ok(parts.extensions.get().cloned())
     }
@@ -284,6 +287,8 @@ pub struct RouteInfo {
     pub origins: Vec<Box<str>>,
     /// Whether an authenticator guards the route.
     pub authenticated: bool,
+    /// Whether requests that carry no credentials are let in.
+    pub visitors: bool,
     /// Where it looks for credentials.
     #[serde(skip)]
     pub(crate) credentials: Vec<TokenSource>,
@@ -393,6 +398,7 @@ impl RouteInfo {
                 Origins::List(list) => list.to_vec(),
             },
             authenticated: auth.is_some(),
+            visitors: auth.is_none_or(Authenticator::admits_visitors) && requirements.is_empty(),
             credentials: auth.map(Authenticator::sources).unwrap_or_default(),
             scopes: requirements.scopes.clone(),
             roles: requirements.roles.clone(),
