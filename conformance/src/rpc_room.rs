@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use wirelark::auth::{AuthError, Authenticator as _, Jwt};
-use wirelark::axum::extract::{Query, Request, State};
-use wirelark::axum::middleware::{Next, from_fn_with_state};
-use wirelark::axum::response::Response;
+use wirelark::auth;
+use wirelark::axum::extract::Query;
 use wirelark::contract::Session;
 use wirelark::schemars::{self, JsonSchema};
 use wirelark::{App, RoomName, contract};
@@ -18,21 +16,7 @@ use crate::secure;
 
 pub(crate) fn add_to(app: App) -> App {
     let room = RpcRoom::serve(Server::default()).format_of(asked_format);
-    app.scope("/rpc", |scope| {
-        scope.contract("/{room}", room).layer(from_fn_with_state(secure::jwt(), bind_user))
-    })
-}
-
-/// A token is not required. Whoever brings one is its user, and one that does not hold is refused: its owner would
-/// otherwise be somebody else without noticing.
-async fn bind_user(State(jwt): State<Jwt>, request: Request, next: Next) -> Result<Response, AuthError> {
-    let (mut parts, body) = request.into_parts();
-    match jwt.authenticate(&mut parts).await {
-        Ok(user) => drop(parts.extensions.insert(user)),
-        Err(AuthError::Missing) => {}
-        Err(refused) => return Err(refused),
-    }
-    Ok(next.run(Request::from_parts(parts, body)).await)
+    app.contract("/rpc/{room}", room.auth(auth::optional(secure::jwt())))
 }
 
 /// People who meet by path.

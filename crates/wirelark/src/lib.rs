@@ -24,6 +24,7 @@
 //! - [`Hub`] sends to a room, to everyone or to one connection, from anywhere.
 //! - [`Options`] are the limits of a route; all of them have a default, and all of them are on.
 //! - [`auth`] tells who connects before the connection exists.
+//! - [`hooks`] look on while messages pass, and when something goes wrong.
 //! - [`testing`] runs the whole app in memory, under a clock that tests advance.
 //!
 //! The crate is built on floors; each knows only those below it: `limits`, `observe`, `budget` and
@@ -86,6 +87,11 @@ macro_rules! __contract_tester {
     ($($items:tt)*) => {};
 }
 
+/// Who is told of messages, and of what goes wrong.
+pub mod hooks {
+    pub use crate::connection::hooks::{Hooks, Received, Report, ReportKind, Sent};
+}
+
 /// What macros expand to.
 #[doc(hidden)]
 pub mod __private {
@@ -99,6 +105,7 @@ pub use crate::app::{
     JsonSocket, LimitsInfo, PushInfo, Receiver, Receiving, Refusal, Result, RouteInfo, Scope, Sender,
     Sending, SendingJson, Socket, SocketBuilder, SocketHandler, Upgrade, auth, contract, socket,
 };
+pub use crate::connection::hooks::Hooks;
 pub use crate::connection::{Closed, ClosedBy, ConnectionId, SendError};
 pub use crate::hub::{Busy, Delivered, Hub, InvalidRoom, Publish, Room, RoomName, Target};
 pub use crate::limits::{OptionError, Options, SlowClient, UpgradeRate};

@@ -117,7 +117,9 @@ impl Options {
 
     /// The largest message in either direction, in bytes of payload after reassembly and inflation.
     /// A larger one from the client closes the connection with 1009 as soon as its header is read; a
-    /// larger one from a handler fails the send and closes with 1009.
+    /// larger one from a handler fails the send and closes with 1009. One that is sent to many, or pushed, is
+    /// left out for the connections it is too large for, which stay open; see
+    /// [`Delivered::too_large`](crate::Delivered::too_large).
     pub fn message_bytes(mut self, bytes: usize) -> Self {
         self.message_bytes = Some(bytes);
         self
@@ -295,7 +297,7 @@ impl Options {
 
 /// An option that can be left out, and can be switched off.
 #[derive(Clone, Copy, Debug, Default)]
-enum Setting<T> {
+pub(crate) enum Setting<T> {
     #[default]
     Inherited,
     Off,
@@ -303,7 +305,7 @@ enum Setting<T> {
 }
 
 impl<T> Setting<T> {
-    fn or(self, outer: Self) -> Self {
+    pub(crate) fn or(self, outer: Self) -> Self {
         match self {
             Self::Inherited => outer,
             set => set,

@@ -39,9 +39,11 @@ pub mod names {
     /// Messages that found the outbox full: `route`, `outcome` = error, close, wait, drop_newest,
     /// drop_oldest, conflate, sample. The last three count each message dropped.
     pub const BACKPRESSURE: &str = "websocket.backpressure.total";
+    /// Messages left out because they are larger than the route's `message_bytes`, once for each receiver: `route`.
+    pub const TOO_LARGE: &str = "websocket.messages.too_large.total";
     /// Handlers that panicked: `route`.
     pub const PANICS: &str = "websocket.handler.panics.total";
-    /// Pushes by receiver: `route`, `push`, `outcome` = queued, drop_oldest, conflate, sample. The names of pushes
+    /// Pushes by receiver: `route`, `push`, `outcome` = queued, drop_oldest, conflate, sample, too_large. The names of pushes
     /// are those of the contract, which no client can make up.
     pub const PUSHES: &str = "websocket.contract.pushes.total";
     /// Messages on a contract's route that are no frames of a contract: `route`.
@@ -113,14 +115,17 @@ pub(crate) enum PushOutcome {
     Queued,
     /// Dropped, or replaced by a newer one.
     Dropped(Pressure),
+    /// Left out.
+    TooLarge,
 }
 
-/// The counters of one push: queued, then dropped by pressure.
+/// The counters of one push: queued, dropped by pressure, and left out for its size.
 #[derive(Debug)]
 struct PushCounters {
     name: &'static str,
     queued: AtomicU64,
     dropped: [AtomicU64; PRESSURES.len()],
+    too_large: AtomicU64,
 }
 
 /// The counters of one route.
@@ -135,6 +140,7 @@ pub(crate) struct RouteCounters {
     messages_out: [AtomicU64; 4],
     bytes_out: [AtomicU64; 4],
     pressure: [AtomicU64; PRESSURES.len()],
+    too_large: AtomicU64,
     panics: AtomicU64,
     malformed: AtomicU64,
     pushes: Box<[PushCounters]>,
@@ -148,6 +154,7 @@ impl RouteCounters {
             name: push.name,
             queued: AtomicU64::new(0),
             dropped: Default::default(),
+            too_large: AtomicU64::new(0),
         };
         Self {
             pushes: pushes.iter().map(counters).collect(),
@@ -160,6 +167,7 @@ impl RouteCounters {
             messages_out: Default::default(),
             bytes_out: Default::default(),
             pressure: Default::default(),
+            too_large: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             malformed: AtomicU64::new(0),
             closes: Mutex::new(BTreeMap::new()),
@@ -177,6 +185,10 @@ impl RouteCounters {
     pub(crate) fn closed(&self, code: CloseCode) {
         self.closed.fetch_add(1, Relaxed);
         *self.closes.lock().entry(code.into()).or_default() += 1;
+    }
+
+    pub(crate) fn too_large(&self) {
+        self.too_large.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn panicked(&self) {
@@ -205,6 +217,7 @@ impl RouteCounters {
         let counter = match outcome {
             PushOutcome::Queued => &counters.queued,
             PushOutcome::Dropped(pressure) => &counters.dropped[pressure as usize],
+            PushOutcome::TooLarge => &counters.too_large,
         };
         counter.fetch_add(1, Relaxed);
     }
@@ -227,11 +240,13 @@ impl RouteCounters {
             let value = Value::counter(&self.pressure[pressure as usize]);
             visit(names::BACKPRESSURE, &[route, ("outcome", label)], value);
         }
+        visit(names::TOO_LARGE, &[route], Value::counter(&self.too_large));
         visit(names::PANICS, &[route], Value::counter(&self.panics));
         visit(names::MALFORMED, &[route], Value::counter(&self.malformed));
         for push in &self.pushes {
             let name = ("push", push.name);
             visit(names::PUSHES, &[route, name, ("outcome", "queued")], Value::counter(&push.queued));
+            visit(names::PUSHES, &[route, name, ("outcome", "too_large")], Value::counter(&push.too_large));
             for (pressure, label) in PRESSURES {
                 let value = Value::counter(&push.dropped[pressure as usize]);
                 visit(names::PUSHES, &[route, name, ("outcome", label)], value);

@@ -99,13 +99,26 @@ impl SharedFrame {
         self.first.plain.clone()
     }
 
+    /// Payload bytes of what a receiver with this format gets, before they are compressed.
+    pub(crate) fn payload_len_in(&self, format: Option<Format>) -> usize {
+        self.form(format).message.len()
+    }
+
+    pub(crate) fn kind_in(&self, format: Option<Format>) -> Kind {
+        self.form(format).message.kind()
+    }
+
     /// The form for a receiver with this agreement.
     pub(crate) fn encoded(&self, format: Option<Format>, compression: Option<&Compression>) -> (Frame, Kind) {
-        let form = match (format, &self.push) {
+        let form = self.form(format);
+        (form.encoded(compression), form.message.kind())
+    }
+
+    fn form(&self, format: Option<Format>) -> &Form {
+        match (format, &self.push) {
             (Some(Format::MsgPack), Some(push)) => push.msgpack().unwrap_or(&self.first),
             _ => &self.first,
-        };
-        (form.encoded(compression), form.message.kind())
+        }
     }
 }
 

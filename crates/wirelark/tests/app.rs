@@ -12,9 +12,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
 use serde_json::json;
-use wirelark::auth::{Jwt, User};
+use wirelark::auth::{self, Jwt, TokenSource, User};
 use wirelark::testing::Host;
-use wirelark::{App, Options, Socket, socket};
+use wirelark::{App, Delivered, Options, Socket, metric_names, socket};
 
 async fn quiet(mut socket: Socket) {
     while socket.recv().await.is_some() {}
@@ -242,6 +242,57 @@ async fn the_same_routes_run_inside_a_plain_axum_server() {
     let response = built.router();
     drop(response);
     serving.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn visitors_need_no_credentials_and_bad_ones_are_refused() {
+    async fn greet(user: Option<User>, socket: Socket) -> wirelark::Result {
+        socket.send(user.as_ref().map_or("visitor", User::id)).await?;
+        Ok(())
+    }
+    let jwt =
+        Jwt::hs256(b"test-secret").sources([TokenSource::Bearer, TokenSource::Subprotocol("bearer.".into())]);
+    let app = App::new()
+        .auth(auth::optional(jwt))
+        .options(Options::new().protocols(["ours"]).require_protocol(false))
+        .socket("/greet", greet)
+        .socket("/members", socket(greet).require_scope("s"))
+        .socket("/strict", socket(greet).auth(Jwt::hs256(b"test-secret")));
+    let host = Host::new(app).jwt_secret(b"test-secret");
+    assert_eq!(host.at("/greet").connect().await.expect_text().await, "visitor");
+    let mut ada = host.at("/greet").jwt(json!({"sub": "ada"})).connect().await;
+    assert_eq!(ada.expect_text().await, "ada");
+    // What is a credential stays one: it is not chosen while there is something else.
+    let mut offered = host.at("/greet").protocols(["bearer.", "ours"]).connect().await;
+    assert_eq!(offered.expect_text().await, "visitor");
+    assert_eq!(offered.protocol(), "ours");
+    host.at("/greet").bearer("no.token.atall").expect_rejected(401).await;
+    host.at("/greet").protocols(["ours", "bearer.no.token"]).expect_rejected(401).await;
+    host.at("/members").expect_rejected(401).await;
+    host.at("/members").jwt(json!({"sub": "ada", "scope": "s"})).connect().await;
+    host.at("/strict").expect_rejected(401).await;
+    // The origin is checked before, and each refusal counted.
+    host.at("/greet").bearer("no.token.atall").origin("https://evil.example").expect_rejected(403).await;
+    let refused = |why| host.counter(metric_names::REJECTED, &[("outcome", why)]);
+    assert_eq!((refused("unauthorized"), refused("origin")), (4, 1));
+    let visitors: Vec<bool> = host.app().routes().iter().map(|route| route.visitors).collect();
+    assert_eq!(visitors, [true, false, false]);
+    host.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broadcast_before_the_first_connection_reaches_nobody() {
+    let host = Host::new(App::new().socket("/", async |socket: Socket| socket.keep_open()));
+    // More than a mailbox holds.
+    for _ in 0..100 {
+        host.hub().broadcast("x".repeat(100_000)).await;
+    }
+    assert_eq!(host.hub().broadcast("x").counted().await, Delivered::default());
+    assert_eq!(host.hub().broadcast_to("/", "x").try_send(), Ok(()));
+    let mut client = host.at("/").connect().await;
+    host.hub().broadcast("y").await;
+    assert_eq!(client.expect_text().await, "y");
+    host.close().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,8 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wirelark::auth::User;
-use wirelark::contract::{Contract as _, ContractBuilder, Format, Problem, ReportKind, Session};
+use wirelark::contract::{Contract as _, ContractBuilder, Format, Problem, Session};
+use wirelark::hooks::{Hooks, ReportKind};
 use wirelark::testing::{Client, ClientEvent, Host};
 use wirelark::{App, Hub, Message, Options, contract, metric_names};
 
@@ -200,9 +201,13 @@ fn fixture(
     configure: impl FnOnce(ContractBuilder<Talk, Server, Member>) -> ContractBuilder<Talk, Server, Member>,
 ) -> Fixture {
     let (log, reports) = (Log::default(), Arc::new(Mutex::new(Vec::new())));
-    let builder = Talk::serve(Server(log.clone())).reports({
+    let builder = Talk::serve(Server(log.clone())).hooks(Hooks::new().on_error({
         let reports = Arc::clone(&reports);
         move |report| {
+            // What clients are told on purpose is looked at elsewhere.
+            if matches!(report.kind, ReportKind::Problem | ReportKind::Input) {
+                return;
+            }
             reports.lock().push(Kept {
                 kind: report.kind,
                 call: report.call.map(str::to_owned),
@@ -210,7 +215,7 @@ fn fixture(
                 reference: report.reference.map(|reference| reference.to_string()),
             });
         }
-    });
+    }));
     let app = App::new().contract("/talk/{room}", configure(builder)).route("/tell/{whom}", post(tell));
     Fixture { host: Host::new(app), log, reports }
 }

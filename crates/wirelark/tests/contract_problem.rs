@@ -8,7 +8,8 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Value, json};
 use wirelark::client::CallError;
-use wirelark::contract::{Problem, ReportKind, Session};
+use wirelark::contract::{Problem, Session};
+use wirelark::hooks::{Hooks, ReportKind};
 use wirelark::testing::Host;
 use wirelark::{App, contract};
 
@@ -116,14 +117,15 @@ async fn a_variant_travels_as_its_text_code_and_marked_fields() {
 async fn an_internal_variant_is_for_the_log() {
     let reports = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&reports);
-    let board = Board::serve(Server).reports(move |report| {
+    let board = Board::serve(Server).hooks(Hooks::new().on_error(move |report| {
         sink.lock().push((report.kind, report.error.to_string(), report.reference.map(|id| id.to_string())));
-    });
+    }));
     let host = Host::new(App::new().contract("/board", board));
     let ada = host.at("/board").contract::<Board>().await;
     let shown = answer(ada.save("").await);
     assert_eq!(shown, ("there is nothing to save".to_owned(), Some("NOTHING".to_owned()), None));
-    assert!(reports.lock().is_empty());
+    let told = (ReportKind::Problem, "there is nothing to save".to_owned(), None);
+    assert_eq!(std::mem::take(&mut *reports.lock()), [told]);
     let (message, code, data) = answer(ada.save("all").await);
     assert_eq!((&*message, code.as_deref()), ("internal error", Some("INTERNAL")));
     let (kind, error, reference) = reports.lock().pop().expect("a report");

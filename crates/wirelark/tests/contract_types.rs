@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use wirelark::client::{CallError, Format};
-use wirelark::contract::{BigInt, ReportKind, Session};
+use wirelark::contract::{BigInt, Session};
+use wirelark::hooks::{Hooks, ReportKind};
 use wirelark::testing::{ExpectError as _, Host};
 use wirelark::{App, contract};
 
@@ -343,9 +344,9 @@ async fn pushes(shapes: ShapesTester) {
 async fn a_result_that_cannot_be_written_is_reported() {
     let reports = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&reports);
-    let served = Shapes::serve(Server).reports(move |report| {
+    let served = Shapes::serve(Server).hooks(Hooks::new().on_error(move |report| {
         sink.lock().push((report.kind, report.call.map(str::to_owned), report.error.to_string()));
-    });
+    }));
     let host = Host::new(App::new().contract("/shapes", served));
     for format in [Format::Json, Format::MsgPack] {
         let error = tester(&host, format).await.one_more(SAFE_MAX).await.expect_error("INTERNAL");

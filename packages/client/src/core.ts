@@ -38,7 +38,10 @@ export interface Caller {
   readonly reject: (error: WirelarkError) => void;
 }
 
-/** So many pushes of this name were dropped, or replaced by newer ones, because this client read too slowly. */
+/**
+ * So many pushes of this name did not come: dropped, or replaced by newer ones, because this client read too slowly, or larger than
+ * the server's messages to it may be.
+ */
 export interface Gap {
   readonly push: string;
   readonly missed: number;

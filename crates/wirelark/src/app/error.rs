@@ -15,7 +15,7 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 /// Any error a handler may end with; made from every error type by `?`.
 ///
-/// What it says goes to the log. The client learns a close code: the code of a [`Close`], 1000 where the
+/// What it says goes to the [`on_error`](crate::Hooks::on_error) hook, or into the log. The client learns a close code: the code of a [`Close`], 1000 where the
 /// error only says that the client is gone, 1011 "handler error" for everything else.
 pub struct Error(Box<dyn StdError + Send + Sync>);
 
@@ -36,15 +36,14 @@ impl Error {
         self.0.downcast().map(|error| *error).map_err(Self)
     }
 
-    pub(crate) fn into_outcome(self, route: &str) -> Outcome {
+    pub(crate) fn into_outcome(self) -> Outcome {
         if let Some(close) = self.0.downcast_ref::<Close>() {
             return Outcome::Close(close.0.clone());
         }
         if let Some(SendError::Closed) = self.0.downcast_ref() {
             return Outcome::Finished;
         }
-        tracing::error!(route, error = %self.0, "socket handler failed");
-        Outcome::Close(CloseFrame::new(CloseCode::INTERNAL, "handler error"))
+        Outcome::Failed(self.0)
     }
 
     /// The answer to an upgrade that ended with this error before it was accepted.
@@ -142,7 +141,7 @@ impl StdError for Refusal {}
 /// What a socket handler may return.
 pub trait IntoOutcome {
     #[doc(hidden)]
-    fn into_outcome(self, route: &str) -> OutcomeOf;
+    fn into_outcome(self) -> OutcomeOf;
     #[doc(hidden)]
     fn into_refusal(self, route: &str) -> Response;
 }
@@ -153,13 +152,13 @@ pub trait IntoOutcome {
 pub struct OutcomeOf(pub(crate) Outcome);
 
 impl<T: IntoOutcome> Conclude for T {
-    fn conclude(self, route: &str) -> Outcome {
-        self.into_outcome(route).0
+    fn conclude(self) -> Outcome {
+        self.into_outcome().0
     }
 }
 
 impl IntoOutcome for () {
-    fn into_outcome(self, _: &str) -> OutcomeOf {
+    fn into_outcome(self) -> OutcomeOf {
         OutcomeOf(Outcome::Finished)
     }
 
@@ -169,10 +168,10 @@ impl IntoOutcome for () {
 }
 
 impl<E: Into<Error>> IntoOutcome for std::result::Result<(), E> {
-    fn into_outcome(self, route: &str) -> OutcomeOf {
+    fn into_outcome(self) -> OutcomeOf {
         match self {
-            Ok(()) => ().into_outcome(route),
-            Err(error) => OutcomeOf(error.into().into_outcome(route)),
+            Ok(()) => ().into_outcome(),
+            Err(error) => OutcomeOf(error.into().into_outcome()),
         }
     }
 
@@ -185,8 +184,8 @@ impl<E: Into<Error>> IntoOutcome for std::result::Result<(), E> {
 }
 
 impl IntoOutcome for Response {
-    fn into_outcome(self, route: &str) -> OutcomeOf {
-        ().into_outcome(route)
+    fn into_outcome(self) -> OutcomeOf {
+        ().into_outcome()
     }
 
     fn into_refusal(self, _: &str) -> Response {

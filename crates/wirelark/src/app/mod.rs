@@ -3,11 +3,13 @@
 pub mod auth;
 pub mod contract;
 mod error;
+mod farewell;
 mod handler;
 mod json;
 mod module_path;
 mod route;
 mod socket;
+mod terms;
 mod upgrade;
 
 use std::collections::HashSet;
@@ -27,7 +29,7 @@ use http::{StatusCode, header};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use self::auth::{Authenticator, Requirements};
+use self::auth::Authenticator;
 use self::contract::{About, AsyncApi, Contract, ContractBuilder, ContractError, Description};
 pub use self::error::{Close, Error, IntoOutcome, Refusal, Result};
 pub use self::handler::SocketHandler;
@@ -36,9 +38,10 @@ pub use self::module_path::socket_path;
 use self::route::{Call, Endpoint, RouteService};
 pub use self::route::{CallInfo, ContractInfo, LimitsInfo, PushInfo, RouteInfo};
 pub use self::socket::{Receiver, Receiving, Sender, Sending, SendingJson, Socket};
+use self::terms::Terms;
 pub use self::upgrade::{Gone, Upgrade};
 use crate::budget::Budget;
-use crate::connection::RouteContext;
+use crate::connection::{Hooks, RouteContext};
 use crate::hub::Hub;
 use crate::limits::{OptionError, Options};
 use crate::observe::{Observer, Rejection};
@@ -155,6 +158,12 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
+    /// Who is told of messages and of what goes wrong, on every route that does not say otherwise.
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.root = self.root.hooks(hooks);
+        self
+    }
+
     /// Authenticates every socket route, after the origin check.
     pub fn auth(mut self, authenticator: impl Authenticator) -> Self {
         self.root = self.root.auth(authenticator);
@@ -220,14 +229,13 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         let budget = Arc::new(Budget::new(self.budget_bytes));
         let hub = Hub::new(shards, Arc::clone(&observer), Arc::clone(&budget));
 
-        let Scope { router, routes, problems, options, auth, requirements, .. } = self.root;
+        let Scope { router, routes, problems, terms, .. } = self.root;
         if let Some(problem) = problems.into_iter().next() {
             return Err(problem);
         }
-        let outer = Inherited { options, auth, requirements };
         let mut listed = Vec::with_capacity(routes.len());
         for route in routes {
-            listed.push(route.fill(&outer, &hub)?);
+            listed.push(route.fill(&terms, &hub)?);
         }
         let listed = Listed { about: self.about.into(), routes: listed.into() };
 
@@ -315,9 +323,7 @@ pub struct Scope<S = ()> {
     /// Patterns in use, with their parameters' names left out: two that differ only there are ambiguous.
     patterns: HashSet<String>,
     problems: Vec<BuildError>,
-    options: Options,
-    auth: Option<Arc<dyn Authenticator>>,
-    requirements: Requirements,
+    terms: Terms,
 }
 
 impl<S: Clone + Send + Sync + 'static> Scope<S> {
@@ -328,9 +334,7 @@ impl<S: Clone + Send + Sync + 'static> Scope<S> {
             routes: Vec::new(),
             patterns: HashSet::new(),
             problems: Vec::new(),
-            options: Options::new(),
-            auth: None,
-            requirements: Requirements::default(),
+            terms: Terms::default(),
         }
     }
 
@@ -390,8 +394,7 @@ impl<S: Clone + Send + Sync + 'static> Scope<S> {
         if self.problems.is_empty() {
             self.router = self.router.nest(prefix, inner.router);
         }
-        let outer = Inherited { options: inner.options, auth: inner.auth, requirements: inner.requirements };
-        self.routes.extend(inner.routes.into_iter().map(|route| route.within(prefix, &outer)));
+        self.routes.extend(inner.routes.into_iter().map(|route| route.within(prefix, &inner.terms)));
         self
     }
 
@@ -410,25 +413,31 @@ impl<S: Clone + Send + Sync + 'static> Scope<S> {
 
     /// Options this scope's routes inherit; what is left out comes from the scope around it.
     pub fn options(mut self, options: Options) -> Self {
-        self.options = options.or(&self.options);
+        self.terms.set_options(options);
+        self
+    }
+
+    /// Hooks of this scope's routes; what is left out comes from the scope around it.
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.terms.set_hooks(hooks);
         self
     }
 
     /// Authenticates this scope's socket routes, instead of the scope around it.
     pub fn auth(mut self, authenticator: impl Authenticator) -> Self {
-        self.auth = Some(Arc::new(authenticator));
+        self.terms.set_auth(authenticator);
         self
     }
 
     /// Users of this scope's socket routes must have a scope of this name, beside what routes ask for.
     pub fn require_scope(mut self, scope: &str) -> Self {
-        self.requirements.scopes.push(scope.into());
+        self.terms.require_scope(scope);
         self
     }
 
     /// Users of this scope's socket routes must have a role, beside what routes ask for.
     pub fn require_role(mut self, role: &str) -> Self {
-        self.requirements.roles.push(role.into());
+        self.terms.require_role(role);
         self
     }
 
@@ -510,55 +519,40 @@ pub enum BuildError {
     Prefix(Box<str>),
 }
 
-/// What routes take from the scopes around them.
-struct Inherited {
-    options: Options,
-    auth: Option<Arc<dyn Authenticator>>,
-    requirements: Requirements,
-}
-
 /// A socket route before its app is built.
 pub struct SocketRoute {
     path: String,
     call: Call,
-    options: Options,
-    auth: Option<Arc<dyn Authenticator>>,
-    requirements: Requirements,
+    terms: Terms,
     contract: Option<&'static Description>,
     endpoint: Arc<OnceLock<Endpoint>>,
 }
 
 impl SocketRoute {
-    fn within(mut self, prefix: &str, outer: &Inherited) -> Self {
+    fn within(mut self, prefix: &str, outer: &Terms) -> Self {
         self.path = join(prefix, &self.path);
-        self.inherit(outer);
+        self.terms.inherit(outer);
         self
     }
 
-    fn inherit(&mut self, outer: &Inherited) {
-        self.options = std::mem::take(&mut self.options).or(&outer.options);
-        self.auth = self.auth.take().or_else(|| outer.auth.clone());
-        self.requirements.scopes.extend_from_slice(&outer.requirements.scopes);
-        self.requirements.roles.extend_from_slice(&outer.requirements.roles);
-    }
-
-    fn fill(mut self, outer: &Inherited, hub: &Hub) -> Result<RouteInfo, BuildError> {
-        self.inherit(outer);
+    fn fill(mut self, outer: &Terms, hub: &Hub) -> Result<RouteInfo, BuildError> {
+        self.terms.inherit(outer);
+        let Terms { options, auth, requirements, hooks } = self.terms;
         let path: Box<str> = self.path.into();
-        let limits =
-            self.options.resolve().map_err(|error| BuildError::Option { route: path.clone(), error })?;
-        let info = RouteInfo::new(&path, &limits, self.auth.as_deref(), &self.requirements, self.contract);
+        let limits = options.resolve().map_err(|error| BuildError::Option { route: path.clone(), error })?;
+        let info = RouteInfo::new(&path, &limits, auth.as_deref(), &requirements, self.contract);
         let rate = route::rate_limiter(&limits);
         let counters = hub.observer().route(&path, self.contract);
         let budget = Arc::clone(hub.budget());
         let stopped = hub.stopped().clone();
         let contract = self.contract;
-        let context = Arc::new(RouteContext { pattern: path, contract, limits, counters, budget, stopped });
+        let pattern = path;
+        let context = RouteContext { pattern, contract, limits, counters, hooks, budget, stopped };
         let endpoint = Endpoint {
-            context,
+            context: Arc::new(context),
             hub: hub.clone(),
-            auth: self.auth,
-            requirements: self.requirements,
+            auth,
+            requirements,
             rate,
             call: self.call,
         };
@@ -578,45 +572,49 @@ impl fmt::Debug for SocketRoute {
 #[must_use = "a route does nothing until it is added to an app"]
 pub struct SocketBuilder<H> {
     handler: H,
-    options: Options,
-    auth: Option<Arc<dyn Authenticator>>,
-    requirements: Requirements,
+    terms: Terms,
 }
 
 /// Gives a handler options of its own.
 pub fn socket<H>(handler: H) -> SocketBuilder<H> {
-    SocketBuilder { handler, options: Options::new(), auth: None, requirements: Requirements::default() }
+    SocketBuilder { handler, terms: Terms::default() }
 }
 
 impl<H> SocketBuilder<H> {
     /// Options of this route; what is left out is inherited.
     pub fn options(mut self, options: Options) -> Self {
-        self.options = options.or(&self.options);
+        self.terms.set_options(options);
+        self
+    }
+
+    /// Hooks of this route; what is left out is inherited.
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.terms.set_hooks(hooks);
         self
     }
 
     /// Authenticates this route, instead of what the scopes around it say.
     pub fn auth(mut self, authenticator: impl Authenticator) -> Self {
-        self.auth = Some(Arc::new(authenticator));
+        self.terms.set_auth(authenticator);
         self
     }
 
     /// The user must have this scope; otherwise 403.
     pub fn require_scope(mut self, scope: &str) -> Self {
-        self.requirements.scopes.push(scope.into());
+        self.terms.require_scope(scope);
         self
     }
 
     /// The user must have this role; otherwise 403.
     pub fn require_role(mut self, role: &str) -> Self {
-        self.requirements.roles.push(role.into());
+        self.terms.require_role(role);
         self
     }
 }
 
 impl<H> fmt::Debug for SocketBuilder<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SocketBuilder").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("SocketBuilder").field("options", &self.terms.options).finish_non_exhaustive()
     }
 }
 
@@ -659,9 +657,7 @@ where
         SocketRoute {
             path: path.to_owned(),
             call: route::call(self.handler, state),
-            options: self.options,
-            auth: self.auth,
-            requirements: self.requirements,
+            terms: self.terms,
             contract: None,
             endpoint: Arc::default(),
         }

@@ -1,7 +1,8 @@
 //! One socket route: every check between the request and the handler, in the order promised.
 //!
-//! handshake → room on the node → origin → subprotocol → authentication → authorisation → upgrade rate →
-//! extractors and handler → 101. Middleware has run before all of it.
+//! handshake → origin → subprotocol → room on the node → authentication → authorisation → upgrade rate →
+//! extractors and handler → 101. Middleware has run before all of it. From the subprotocol on a client that speaks
+//! one of ours is refused by a close code, which is all that a browser shows of a refusal.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -18,13 +19,15 @@ use governor::clock::Clock;
 use governor::{DefaultKeyedRateLimiter, Quota};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use hyper::upgrade::OnUpgrade;
 use serde::Serialize;
 use tokio::time::timeout;
 use tower_service::Service;
 use wirelark_proto::handshake::{self, server::Offer};
 
 use super::auth::{AuthError, Authenticator, Requirements, TokenSource, User};
-use super::contract::{CallDescription, CallKind, Delivery, Description, PushDescription};
+use super::contract::{CallDescription, CallKind, Delivery, Description, Format, PushDescription};
+use super::farewell::Farewell;
 use super::handler::SocketHandler;
 use super::upgrade::{Pending, Runner};
 use crate::connection::{Agreed, RouteContext};
@@ -89,16 +92,52 @@ impl Endpoint {
             let text = "an upgrade has no body: its bytes would be taken for frames";
             return Err(self.refuse(Rejection::Handshake, (StatusCode::BAD_REQUEST, text).into_response()));
         }
-        let Some(on_upgrade) = parts.extensions.remove::<hyper::upgrade::OnUpgrade>() else {
+        let Some(on_upgrade) = parts.extensions.remove::<OnUpgrade>() else {
             let text = "this server cannot upgrade connections of this kind";
             return Err(
                 self.refuse(Rejection::Handshake, (StatusCode::NOT_IMPLEMENTED, text).into_response())
             );
         };
-        let reservation = self.hub.reserve().ok_or_else(|| self.overloaded())?;
         self.check_origin(&parts.headers)?;
         let protocol = self.choose_protocol(&offer)?;
-        let admitted = self.admit(&mut parts).await;
+        let speaks_ours = protocol.as_deref().is_some_and(|it| Format::from_subprotocol(it).is_some());
+        let chosen = protocol.as_deref().and_then(|protocol| HeaderValue::from_str(protocol).ok());
+        let farewell = speaks_ours.then(|| Farewell {
+            hub: self.hub.clone(),
+            on_upgrade: on_upgrade.clone(),
+            accept: offer.accept.clone(),
+            protocol: chosen.clone(),
+            limit: self.context.limits.close_timeout,
+        });
+        let answering = self.answer(parts, &offer, on_upgrade, protocol, chosen);
+        let refused = match timeout(self.context.limits.accept_timeout, answering).await {
+            Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => return Ok(response),
+            // A handler's or an extractor's own answer.
+            Ok(Ok(response)) => response,
+            Ok(Err(refused)) => refused,
+            // Whatever was under way was dropped, and nobody else has taken the upgrade: taking it is the last thing
+            // done before a 101.
+            Err(_) => self.too_late(),
+        };
+        Err(match farewell {
+            Some(farewell) => farewell.instead_of(refused),
+            None => refused,
+        })
+    }
+
+    /// Everything that may take time. The response is the handler's, or the extractors'.
+    async fn answer(
+        &self,
+        mut parts: Parts,
+        offer: &Offer,
+        on_upgrade: OnUpgrade,
+        protocol: Option<Box<str>>,
+        chosen: Option<HeaderValue>,
+    ) -> Result<Response, Response> {
+        let reservation = self.hub.reserve().ok_or_else(|| self.overloaded())?;
+        self.admit(&mut parts).await?;
+        let user = parts.extensions.get::<User>().filter(|_| self.context.hooks.ask_for_users());
+        let user = user.map(|user| user.id().into());
         let negotiated = self.context.limits.compression.as_ref().and_then(|wish| offer.negotiate(wish));
         let (compression, extensions) = negotiated.unzip();
         let pending = Pending {
@@ -107,21 +146,12 @@ impl Endpoint {
             reservation,
             on_upgrade,
             accept: offer.accept.clone(),
-            protocol: protocol.as_deref().and_then(|protocol| HeaderValue::from_str(protocol).ok()),
+            protocol: chosen,
             extensions,
-            agreed: Agreed { protocol, compression, format: None },
+            agreed: Agreed { protocol, compression, format: None, user },
             runner: Runner::Task,
         };
-        if let Err(response) = admitted {
-            return Err(pending.turn_away(response));
-        }
-        match timeout(self.context.limits.accept_timeout, (self.call)(parts, pending)).await {
-            Ok(response) => Ok(response),
-            Err(_) => {
-                let text = "the upgrade was not answered in time";
-                Err(self.refuse(Rejection::Timeout, (StatusCode::GATEWAY_TIMEOUT, text).into_response()))
-            }
-        }
+        Ok((self.call)(parts, pending).await)
     }
 
     /// Who is it, may they, and not too often?
@@ -157,8 +187,11 @@ impl Endpoint {
     /// A user whom middleware has put into the request is authenticated already.
     async fn authenticate(&self, parts: &mut Parts) -> Result<Option<User>, Response> {
         if let (Some(auth), None) = (&self.auth, parts.extensions.get::<User>()) {
-            let user = auth.authenticate(parts).await.map_err(|error| self.unauthorized(error))?;
-            parts.extensions.insert(user);
+            match auth.authenticate(parts).await {
+                Ok(user) => drop(parts.extensions.insert(user)),
+                Err(AuthError::Missing) if auth.admits_visitors() => {}
+                Err(error) => return Err(self.unauthorized(error)),
+            }
         }
         Ok(parts.extensions.get().cloned())
     }
@@ -189,6 +222,11 @@ impl Endpoint {
         let answer =
             (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "no room for a connection now");
         self.refuse(Rejection::Overload, answer.into_response())
+    }
+
+    fn too_late(&self) -> Response {
+        let text = "the upgrade was not answered in time";
+        self.refuse(Rejection::Timeout, (StatusCode::GATEWAY_TIMEOUT, text).into_response())
     }
 
     fn refuse(&self, why: Rejection, response: Response) -> Response {
@@ -249,6 +287,8 @@ pub struct RouteInfo {
     pub origins: Vec<Box<str>>,
     /// Whether an authenticator guards the route.
     pub authenticated: bool,
+    /// Whether requests that carry no credentials are let in.
+    pub visitors: bool,
     /// Where it looks for credentials.
     #[serde(skip)]
     pub(crate) credentials: Vec<TokenSource>,
@@ -358,6 +398,7 @@ impl RouteInfo {
                 Origins::List(list) => list.to_vec(),
             },
             authenticated: auth.is_some(),
+            visitors: auth.is_none_or(Authenticator::admits_visitors) && requirements.is_empty(),
             credentials: auth.map(Authenticator::sources).unwrap_or_default(),
             scopes: requirements.scopes.clone(),
             roles: requirements.roles.clone(),

@@ -35,6 +35,11 @@ impl Socket {
         Self { receiver: Receiver { connection, batch: Batch::default() }, hub }
     }
 
+    /// The next message, for those who tell the hooks about it themselves.
+    pub(super) fn poll_unheard(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.receiver.poll_unheard(cx)
+    }
+
     pub(super) fn shared(&self) -> &Arc<Connection> {
         &self.receiver.connection
     }
@@ -210,8 +215,21 @@ impl Receiver {
         Receiving { receiver: self }
     }
 
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+    /// The next message, of which nobody is told.
+    fn poll_unheard(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         self.connection.poll_recv(cx, &mut self.batch)
+    }
+
+    /// The next message, of which the route's hook is told before its handler.
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        let polled = self.poll_unheard(cx);
+        let connection = &self.connection;
+        if connection.route.hooks.hear_received()
+            && let Poll::Ready(Some(message)) = &polled
+        {
+            connection.received(None, None, message.kind(), message.len());
+        }
+        polled
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use axum::body::Body;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -18,10 +18,10 @@ use tokio::sync::oneshot;
 use tokio::task::coop::unconstrained;
 #[cfg(feature = "tls")]
 use tokio_rustls::server::TlsStream;
-use wirelark_proto::contract::Format;
-use wirelark_proto::{CloseCode, CloseFrame};
+use wirelark_proto::CloseFrame;
 
-use super::error::{Close, IntoOutcome};
+use super::error::IntoOutcome;
+use super::farewell::Farewell;
 use super::socket::Socket;
 use crate::connection::{Agreed, Connection, ConnectionId, Driver, RouteContext};
 use crate::hub::{Hub, Reservation, Turns};
@@ -128,23 +128,13 @@ impl Pending {
         response
     }
 
-    /// Answers with a refusal that was counted already. For clients that speak our subprotocols: a browser shows its page
-    /// nothing of an HTTP refusal, so these are accepted and closed at once with the code that means the same.
-    pub(crate) fn turn_away(self, response: Response) -> Response {
-        let speaks_ours =
-            self.agreed.protocol.as_deref().is_some_and(|it| Format::from_subprotocol(it).is_some());
-        if !speaks_ours {
-            return response;
-        }
-        let status = response.status();
-        let reason = status.canonical_reason().unwrap_or("refused");
-        let frame = match response.headers().get(header::RETRY_AFTER).and_then(|after| after.to_str().ok()) {
-            Some(seconds) => {
-                CloseFrame::new(CloseCode::twin_of(status), format!("{reason}; retry after {seconds} s"))
-            }
-            None => CloseFrame::new(CloseCode::twin_of(status), reason),
-        };
-        self.switch(async move |_| Err::<(), _>(Close::from(frame)))
+    /// Closes at once, with a code that no HTTP status is the twin of.
+    pub(crate) fn turn_away(self, frame: CloseFrame) -> Response {
+        self.hub.observer().rejected(Rejection::Protocol);
+        let refusal = (StatusCode::BAD_REQUEST, frame.reason.as_str().to_owned()).into_response();
+        let Self { context, hub, on_upgrade, accept, protocol, .. } = self;
+        let limit = context.limits.close_timeout;
+        Farewell { hub, on_upgrade, accept, protocol, limit }.say(frame, refusal)
     }
 
     /// The same upgrade for a connection with a policy of its own.
@@ -161,19 +151,7 @@ impl Pending {
     where
         H: Future<Output: IntoOutcome> + Send + 'static,
     {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let headers = response.headers_mut();
-        headers.reserve(5);
-        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(header::SEC_WEBSOCKET_ACCEPT, self.accept);
-        if let Some(protocol) = self.protocol {
-            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
-        }
-        if let Some(extensions) = self.extensions {
-            headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, extensions);
-        }
+        let response = switching_protocols(self.accept, self.protocol, self.extensions);
         let Self { context, hub, reservation, on_upgrade, agreed, runner, .. } = self;
         // A task of its own only until the stream is here: what it holds is gone before the connection waits.
         hub.tasks().clone().spawn(async move {
@@ -186,6 +164,28 @@ impl Pending {
         });
         response
     }
+}
+
+/// The 101.
+pub(super) fn switching_protocols(
+    accept: HeaderValue,
+    protocol: Option<HeaderValue>,
+    extensions: Option<HeaderValue>,
+) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.reserve(5);
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(protocol) = protocol {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    if let Some(extensions) = extensions {
+        headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, extensions);
+    }
+    response
 }
 
 fn open<H: Future<Output: IntoOutcome> + Send + 'static>(
@@ -224,10 +224,10 @@ fn open<H: Future<Output: IntoOutcome> + Send + 'static>(
 }
 
 /// A stream out of hyper's hands.
-struct Taken {
-    wires: (ReadWire, WriteWire),
+pub(super) struct Taken {
+    pub(super) wires: (ReadWire, WriteWire),
     /// What is to be written before anything else: the 101, unless it is out.
-    head: Vec<u8>,
+    pub(super) head: Vec<u8>,
     /// What hyper had read already.
     early: Bytes,
 }
@@ -235,7 +235,7 @@ struct Taken {
 /// Takes the stream out of hyper's hands. Hyper wraps a stream differently depending on who served the connection, so
 /// each wrapping is tried; a failed try gives the whole back. A stream nobody knows is used through hyper's wrapper, at
 /// about 11 KB more per connection.
-fn take_stream(upgraded: Upgraded, runner: Runner) -> Taken {
+pub(super) fn take_stream(upgraded: Upgraded, runner: Runner) -> Taken {
     // Served by us: hyper's own HTTP/1 connection.
     let upgraded = match upgraded.downcast::<TokioIo<Withheld<TcpStream>>>() {
         Ok(parts) => return Taken::of(parts, |stream| tcp(stream, runner)),
@@ -363,7 +363,7 @@ impl Upgrade {
     }
 
     /// Answers with any HTTP response; the handler may go on.
-    pub fn refuse(self, response: impl axum::response::IntoResponse) {
+    pub fn refuse(self, response: impl IntoResponse) {
         let _ = self.decided.send(Decision::Refuse(Box::new(response.into_response())));
     }
 

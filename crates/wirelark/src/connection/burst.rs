@@ -17,6 +17,8 @@ pub(crate) struct Burst {
     frames: Vec<(Arc<SharedFrame>, Option<ConflationKey>)>,
     joined: Option<Vec<u8>>,
     traffic: Traffic,
+    /// Payload bytes of the largest.
+    largest: usize,
 }
 
 impl Burst {
@@ -32,10 +34,12 @@ impl Burst {
             joined
         });
         let mut traffic = Traffic::default();
+        let mut largest = 0;
         for (frame, _) in &frames {
             traffic.add(frame.kind(), frame.payload_len());
+            largest = largest.max(frame.payload_len());
         }
-        Self { frames, joined, traffic }
+        Self { frames, joined, traffic, largest }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -49,6 +53,10 @@ impl Burst {
     /// Whether the connection can be sent each of the frames.
     pub(super) fn is_for(&self, connection: &Connection) -> bool {
         self.frames.iter().all(|(frame, _)| connection.speaks(frame))
+    }
+
+    pub(super) fn largest(&self) -> usize {
+        self.largest
     }
 
     /// The bytes of all frames, uncompressed, if they are few.

@@ -1,6 +1,7 @@
 //! The task of one connection.
 
 use std::any::Any;
+use std::error::Error;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -11,7 +12,7 @@ use tokio::time::{Sleep, sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use wirelark_proto::{CloseCode, CloseFrame};
 
-use super::Connection;
+use super::{Connection, ReportKind};
 
 /// What a handler that came to its end asks for.
 #[derive(Debug)]
@@ -20,11 +21,13 @@ pub(crate) enum Outcome {
     Finished,
     /// Close so, unless that has happened already.
     Close(CloseFrame),
+    /// It failed, for reasons that are not the client's business: close with 1011.
+    Failed(Box<dyn Error + Send + Sync>),
 }
 
 /// What a handler's result asks for. The floor above says it for its own types.
 pub(crate) trait Conclude {
-    fn conclude(self, route: &str) -> Outcome;
+    fn conclude(self) -> Outcome;
 }
 
 pin_project_lite::pin_project! {
@@ -83,16 +86,10 @@ impl<H: Future<Output: Conclude>, F: FnOnce(&Connection)> Driver<H, F> {
         let polled = catch_unwind(AssertUnwindSafe(|| handler.poll(cx)));
         let outcome = match polled {
             Ok(Poll::Pending) => return,
-            Ok(Poll::Ready(output)) => output.conclude(&route.pattern),
+            Ok(Poll::Ready(output)) => output.conclude(),
             Err(panic) => {
                 route.counters.panicked();
-                tracing::error!(
-                    route = &*route.pattern,
-                    connection = %id,
-                    panic = panic_text(&*panic),
-                    "socket handler panicked"
-                );
-                Outcome::Close(CloseFrame::new(CloseCode::INTERNAL, "handler error"))
+                Outcome::Failed(format!("the handler panicked: {}", panic_text(&*panic)).into())
             }
         };
         self.as_mut().drop_handler();
@@ -102,6 +99,10 @@ impl<H: Future<Output: Conclude>, F: FnOnce(&Connection)> Driver<H, F> {
             Outcome::Finished if self.connection.is_kept_open() => {}
             Outcome::Finished => self.connection.close(CloseFrame::new(CloseCode::NORMAL, "")),
             Outcome::Close(frame) => self.connection.close(frame),
+            Outcome::Failed(error) => {
+                self.connection.report(ReportKind::Handler, (None, None), &error, None);
+                self.connection.close(CloseFrame::new(CloseCode::INTERNAL, "handler error"));
+            }
         }
     }
 

@@ -12,6 +12,7 @@ mod burst;
 mod driver;
 mod facts;
 mod gap;
+pub(crate) mod hooks;
 mod id;
 mod inbound;
 mod lazy_queue;
@@ -39,6 +40,7 @@ use crate::observe::{Pressure, RouteCounters, Traffic};
 pub(crate) use self::burst::Burst;
 pub(crate) use self::driver::{Conclude, Driver, Outcome};
 use self::facts::{Fact, Facts};
+pub(crate) use self::hooks::{Hooks, ReportKind};
 pub use self::id::ConnectionId;
 use self::inbound::{Arrived, FromBatch, Inbound};
 pub(crate) use self::inbound::{Batch, End};
@@ -59,6 +61,7 @@ pub(crate) struct RouteContext {
     pub(crate) contract: Option<&'static Description>,
     pub(crate) limits: Limits,
     pub(crate) counters: Arc<RouteCounters>,
+    pub(crate) hooks: Hooks,
     pub(crate) budget: Arc<Budget>,
     /// Cancelled when the server has waited long enough for handlers to end.
     pub(crate) stopped: CancellationToken,
@@ -71,6 +74,8 @@ pub(crate) struct Agreed {
     pub(crate) compression: Option<Compression>,
     /// How contract frames are written; `None` where none are.
     pub(crate) format: Option<Format>,
+    /// The id of the user, where a hook may ask for it.
+    pub(crate) user: Option<Box<str>>,
 }
 
 /// Why a message was not queued.
@@ -95,6 +100,8 @@ pub(crate) enum Delivery {
     Queued,
     Dropped,
     Closed,
+    /// Larger than the route's messages may be; not queued, and the connection stays.
+    TooLarge,
 }
 
 /// A message on its way into an outbox; encoded, and boxed, when it has already waited once: handlers hold
@@ -102,14 +109,16 @@ pub(crate) enum Delivery {
 #[derive(Debug)]
 pub(crate) enum Unsent {
     Message(Message),
-    Encoded(Box<(Frame, Kind)>),
+    /// With its kind, and the bytes of its payload before they were compressed.
+    Encoded(Box<(Frame, Kind, usize)>),
 }
 
 impl Unsent {
-    fn kind(&self) -> Kind {
+    /// What kind of message, and the bytes of its payload.
+    pub(crate) fn kind_and_bytes(&self) -> (Kind, usize) {
         match self {
-            Self::Message(message) => message.kind(),
-            Self::Encoded(waited) => waited.1,
+            Self::Message(message) => (message.kind(), message.len()),
+            Self::Encoded(waited) => (waited.1, waited.2),
         }
     }
 }
@@ -123,7 +132,7 @@ pub(crate) struct Connection {
     facts: Facts,
     /// Where to ask for a turn; none if a task of its own polls it.
     run_queue: Option<Arc<RunQueue>>,
-    /// The subprotocol, and a token once somebody has asked for it.
+    /// The subprotocol, the user for hooks, and a token once somebody has asked for it.
     seldom: OnceLock<Box<Seldom>>,
     inbound: Mutex<Inbound>,
     outbound: Mutex<Outbound>,
@@ -132,7 +141,8 @@ pub(crate) struct Connection {
 /// What most connections do not have; in a box of its own.
 #[derive(Debug, Default)]
 struct Seldom {
-    protocol: Option<Box<str>>,
+    /// The subprotocol, and behind a NUL the id of the user, which no subprotocol has: who has none pays for none.
+    texts: Box<str>,
     cancel: OnceLock<CancellationToken>,
 }
 
@@ -155,8 +165,13 @@ impl Connection {
         // Our own subprotocols are where clients agree to more than socka's frames.
         let gap_format = agreed.protocol.as_deref().and_then(Format::from_subprotocol).and(agreed.format);
         let seldom = OnceLock::new();
-        if let Some(protocol) = agreed.protocol {
-            let _ = seldom.set(Box::new(Seldom { protocol: Some(protocol), cancel: OnceLock::new() }));
+        let Agreed { protocol, user, .. } = agreed;
+        let texts = match user {
+            Some(user) => format!("{}\0{user}", protocol.as_deref().unwrap_or_default()).into(),
+            None => protocol.unwrap_or_default(),
+        };
+        if !texts.is_empty() {
+            let _ = seldom.set(Box::new(Seldom { texts, cancel: OnceLock::new() }));
         }
         Self {
             id,
@@ -338,7 +353,7 @@ impl Connection {
         wish: Wish,
     ) -> Poll<Result<(), SendError>> {
         let Some(offered) = unsent.take() else { return Poll::Ready(Ok(())) };
-        let kind = offered.kind();
+        let (kind, bytes) = offered.kind_and_bytes();
         match self.offer(offered, wish)? {
             Offer::Queued | Offer::Dropped => Poll::Ready(Ok(())),
             Offer::Closed => Poll::Ready(Err(SendError::Closed)),
@@ -354,7 +369,7 @@ impl Connection {
             Offer::Full(frame) => {
                 self.route.counters.pressed(Pressure::Wait, 1);
                 let needed = frame.len();
-                *unsent = Some(Unsent::Encoded(Box::new((frame, kind))));
+                *unsent = Some(Unsent::Encoded(Box::new((frame, kind, bytes))));
                 self.outbound.lock().wait_for_room(cx.waker(), needed, &self.route);
                 Poll::Pending
             }
@@ -362,9 +377,10 @@ impl Connection {
     }
 
     fn offer(&self, unsent: Unsent, wish: Wish) -> Result<Offer, SendError> {
-        let (frame, kind) = match unsent {
+        let (frame, kind, bytes) = match unsent {
             Unsent::Encoded(waited) => *waited,
             Unsent::Message(message) if message.len() > self.route.limits.message_bytes => {
+                self.route.counters.too_large();
                 self.close(CloseFrame::new(CloseCode::TOO_BIG, "message too large to send"));
                 return Err(SendError::TooLarge);
             }
@@ -372,13 +388,18 @@ impl Connection {
                 return Ok(self.control(message));
             }
             Unsent::Message(message) => {
-                let kind = message.kind();
-                (shared_frame::encode(message, self.compression.as_ref()), kind)
+                let (kind, bytes) = (message.kind(), message.len());
+                (shared_frame::encode(message, self.compression.as_ref()), kind, bytes)
             }
         };
         let mut outbound = self.outbound.lock();
         let offer = outbound.offer(frame, kind, wish, &self.route);
         outbound.wake_owner();
+        drop(outbound);
+        // Whoever sends an answer knows what it answers, and says so itself.
+        if self.route.hooks.hear_sent() && offer == Offer::Queued && !matches!(wish, Wish::Answer) {
+            self.sent(None, None, kind, bytes);
+        }
         Ok(offer)
     }
 
@@ -440,8 +461,14 @@ impl Connection {
         self.facts.is(Fact::KeptOpen)
     }
 
+    /// The subprotocol, and the id of the user where a hook may ask for it.
+    fn texts(&self) -> Option<(&str, Option<&str>)> {
+        let texts = &*self.seldom.get()?.texts;
+        Some(texts.split_once('\0').map_or((texts, None), |(protocol, user)| (protocol, Some(user))))
+    }
+
     pub(crate) fn protocol(&self) -> &str {
-        self.seldom.get().and_then(|seldom| seldom.protocol.as_deref()).unwrap_or("")
+        self.texts().map_or("", |(protocol, _)| protocol)
     }
 
     /// The receiving half is gone: whatever arrives is counted and dropped.
@@ -513,14 +540,25 @@ impl Connection {
         let delivery = self.offer_shared(&mut outbound, frame, key);
         let must_flush = outbound.may_flush() && outbound.needs_flush() && !outbound.dirty;
         outbound.dirty |= must_flush;
+        drop(outbound);
+        if self.route.hooks.hear_sent() && delivery == Delivery::Queued {
+            self.sent_shared(frame);
+        }
         (delivery, must_flush)
     }
 
     /// Sends a burst, in one write where the connection keeps up, and says of each message what became of it.
     pub(crate) fn deliver_burst(&self, burst: &Burst, mut delivered: impl FnMut(usize, Delivery)) {
+        if self.route.hooks.hear_sent() {
+            for (index, (frame, key)) in burst.iter().enumerate() {
+                delivered(index, self.deliver(frame, key).0);
+            }
+            return self.flush();
+        }
         let mut outbound = self.outbound.lock();
         let takes_plain = self.compression.is_none() && self.format != Some(Format::MsgPack);
-        if takes_plain && burst.is_for(self) && outbound.write_burst(burst, &self.route) {
+        let fits = burst.largest() <= self.route.limits.message_bytes;
+        if takes_plain && fits && burst.is_for(self) && outbound.write_burst(burst, &self.route) {
             return (0..burst.len()).for_each(|index| delivered(index, Delivery::Queued));
         }
         for (index, (frame, key)) in burst.iter().enumerate() {
@@ -538,6 +576,9 @@ impl Connection {
         frame: &SharedFrame,
         key: Option<ConflationKey>,
     ) -> Delivery {
+        if self.is_too_large(frame) {
+            return outbound.too_large(frame.push_class(), &self.route);
+        }
         match self.offer_form(outbound, frame, key) {
             Offer::Queued => Delivery::Queued,
             Offer::Dropped => Delivery::Dropped,
@@ -558,6 +599,12 @@ impl Connection {
         outbound.offer(encoded, kind, wish, &self.route)
     }
 
+    /// Whether the frame is larger than this connection is sent messages. Whoever sends to many cannot know each
+    /// route's limit, and no receiver can help it: the frame is left out, and the connection stays.
+    fn is_too_large(&self, frame: &SharedFrame) -> bool {
+        frame.payload_len_in(self.format) > self.route.limits.message_bytes
+    }
+
     /// Whether this connection can be sent the frame at all: a push is for those who speak its contract.
     pub(crate) fn speaks(&self, frame: &SharedFrame) -> bool {
         frame
@@ -568,6 +615,11 @@ impl Connection {
     /// Queues a push for this connection alone. A reliable one waits for room.
     pub(crate) fn poll_push(&self, cx: &mut Context<'_>, frame: &SharedFrame) -> Poll<Delivery> {
         let mut outbound = self.outbound.lock();
+        if self.is_too_large(frame) {
+            let delivery = outbound.too_large(frame.push_class(), &self.route);
+            outbound.wake_owner();
+            return Poll::Ready(delivery);
+        }
         let delivery = match self.offer_form(&mut outbound, frame, None) {
             Offer::Queued => Delivery::Queued,
             Offer::Dropped => Delivery::Dropped,
@@ -584,6 +636,10 @@ impl Connection {
             }
         };
         outbound.wake_owner();
+        drop(outbound);
+        if self.route.hooks.hear_sent() && delivery == Delivery::Queued {
+            self.sent_shared(frame);
+        }
         Poll::Ready(delivery)
     }
 

@@ -360,6 +360,27 @@ impl Outbound {
         route.counters.pressed(outcome, 1);
         let Some(push) = treatment.push else { return };
         route.counters.pushed(push, PushOutcome::Dropped(outcome));
+        self.missed(push);
+    }
+
+    /// Leaves out a message that is larger than the route's may be. Of a push the client is told, whatever its
+    /// delivery: behind what is queued, or once it reads again.
+    pub(crate) fn too_large(&mut self, push: Option<&PushClass>, route: &RouteContext) -> super::Delivery {
+        if self.close_queued || self.closed.is_some() {
+            return super::Delivery::Closed;
+        }
+        route.counters.too_large();
+        if let Some(class) = push {
+            route.counters.pushed(class.index, PushOutcome::TooLarge);
+            self.missed(class.index);
+            if !self.stalled {
+                self.tell_gaps(route);
+            }
+        }
+        super::Delivery::TooLarge
+    }
+
+    fn missed(&mut self, push: u16) {
         let gaps = self.gaps.get_or_insert_default();
         match gaps.iter_mut().find(|(of, _)| *of == push) {
             Some((_, missed)) => *missed += 1,
@@ -627,6 +648,7 @@ mod tests {
             contract: None,
             limits: Options::new().outbox_bytes(outbox_bytes).resolve().expect("valid options"),
             counters: Observer::default().route("/", None),
+            hooks: Default::default(),
             budget: Arc::new(Budget::new(usize::MAX)),
             stopped: CancellationToken::new(),
         }

@@ -48,6 +48,9 @@ pub struct Delivered {
     pub closed: usize,
     /// Connections that no longer exist.
     pub offline: usize,
+    /// Connections whose route's `message_bytes` is smaller than the message. They stay open and get nothing of
+    /// it; where it was a push, they are told that they missed one.
+    pub too_large: usize,
 }
 
 impl Delivered {
@@ -56,6 +59,7 @@ impl Delivered {
             Delivery::Queued => self.queued += 1,
             Delivery::Dropped => self.dropped += 1,
             Delivery::Closed => self.closed += 1,
+            Delivery::TooLarge => self.too_large += 1,
         }
     }
 
@@ -64,6 +68,7 @@ impl Delivered {
         self.dropped += other.dropped;
         self.closed += other.closed;
         self.offline += other.offline;
+        self.too_large += other.too_large;
     }
 }
 
@@ -77,6 +82,10 @@ pub struct Busy;
 /// Awaiting it hands the message to the shards and is done: nothing is waited for but room in their
 /// mailboxes. [`counted`](Self::counted) also waits for their answers; [`try_send`](Self::try_send) never
 /// waits.
+///
+/// A message that is larger than some receiver's route allows
+/// ([`message_bytes`](crate::Options::message_bytes)) reaches the others; for whom it was too large
+/// [`Delivered::too_large`] says.
 ///
 /// # Ordering
 /// Messages that one task sends to one target arrive in that order, and two members of a room see the
@@ -172,6 +181,8 @@ impl Publish {
             Target::Connections(ids) => {
                 send.to(&mut ids.iter().map(|id| id.shard()).filter(|shard| *shard < hub.shards.len()))
             }
+            // Before the first connection there is nobody, and no shard runs that could say so.
+            Target::Contract(_) | Target::Routes(_) | Target::Everyone if !self.hub.has_started() => Ok(()),
             Target::Contract(_) | Target::Routes(_) | Target::Everyone => send.to(&mut (0..hub.shards.len())),
         }
     }

@@ -20,7 +20,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -39,6 +39,9 @@ use self::room::Rooms;
 pub use self::room::{InvalidRoom, RoomName};
 use self::users::Users;
 
+/// Clients that may be told at the same time, by a close frame, why they are refused.
+const FAREWELLS_MAX: usize = 1024;
+
 /// Sends to a room, to everyone, or to one connection, from anywhere: a handler, an HTTP handler, a plain
 /// task. Cheap to clone.
 ///
@@ -56,6 +59,7 @@ struct Inner {
     users: Users,
     observer: Arc<Observer>,
     budget: Arc<Budget>,
+    farewells: Arc<Semaphore>,
     /// How connections are closed once the server has begun to stop.
     draining: OnceLock<CloseFrame>,
     /// Cancelled when it has waited long enough.
@@ -89,6 +93,7 @@ impl Hub {
                 users: Users::default(),
                 observer,
                 budget,
+                farewells: Arc::new(Semaphore::new(FAREWELLS_MAX)),
                 draining: OnceLock::new(),
                 stopped: CancellationToken::new(),
                 tasks: TaskTracker::new(),
@@ -238,6 +243,12 @@ impl Hub {
         self.inner.users.list(user)
     }
 
+    /// Whether one more client may be accepted only to be told why it is refused; for as long as what comes back is
+    /// kept.
+    pub(crate) fn allow_farewell(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.inner.farewells).try_acquire_owned().ok()
+    }
+
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.inner.tasks
     }
@@ -275,6 +286,11 @@ impl Hub {
         if let Some(mut shards) = shards {
             shards.shutdown().await;
         }
+    }
+
+    /// Whether the shards' tasks run.
+    fn has_started(&self) -> bool {
+        self.inner.shard_tasks.lock().is_some()
     }
 
     /// Starts the shards' tasks, once. Not at construction: an app is built outside of a runtime.

@@ -221,6 +221,11 @@ pub trait Authenticator: Send + Sync + 'static {
         false
     }
 
+    /// Whether a request that carries no credentials ([`AuthError::Missing`]) is let in, as nobody's; see [`optional`].
+    fn admits_visitors(&self) -> bool {
+        false
+    }
+
     /// Where a request may carry a credential, for the documents that describe the routes. The `Authorization` header,
     /// unless said otherwise.
     fn sources(&self) -> Vec<TokenSource> {
@@ -268,6 +273,50 @@ where
         parts: &'a mut Parts,
     ) -> Pin<Box<dyn Future<Output = Result<User, AuthError>> + Send + 'a>> {
         (self.0)(parts)
+    }
+}
+
+/// The same authenticator for routes that visitors may open too: a request that carries no credentials has no user. One
+/// whose credentials do not hold is still refused, as its owner would otherwise be somebody else without noticing.
+///
+/// Handlers take an `Option<User>`. What a route requires beside it, a scope or a role, a visitor does not have.
+///
+/// ```
+/// use wirelark::auth::{self, Jwt, User};
+/// use wirelark::{App, Socket};
+///
+/// async fn read(user: Option<User>, socket: Socket) -> wirelark::Result {
+///     let name = user.as_ref().map_or("visitor", User::id);
+///     socket.send(format!("hello, {name}")).await?;
+///     Ok(())
+/// }
+/// # let _ =
+/// App::new().auth(auth::optional(Jwt::hs256(b"a secret"))).socket("/read", read);
+/// ```
+pub fn optional(authenticator: impl Authenticator) -> impl Authenticator {
+    Optional(authenticator)
+}
+
+struct Optional<A>(A);
+
+impl<A: Authenticator> Authenticator for Optional<A> {
+    fn authenticate<'a>(
+        &'a self,
+        parts: &'a mut Parts,
+    ) -> Pin<Box<dyn Future<Output = Result<User, AuthError>> + Send + 'a>> {
+        self.0.authenticate(parts)
+    }
+
+    fn is_credential(&self, protocol: &str) -> bool {
+        self.0.is_credential(protocol)
+    }
+
+    fn admits_visitors(&self) -> bool {
+        true
+    }
+
+    fn sources(&self) -> Vec<TokenSource> {
+        self.0.sources()
     }
 }
 

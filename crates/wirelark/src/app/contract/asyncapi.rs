@@ -533,6 +533,21 @@ mod tests {
         );
     }
 
+    #[cfg(feature = "jwt")]
+    #[test]
+    fn a_credential_that_is_not_needed_is_not_asked_for() {
+        use crate::app::auth::{Jwt, optional};
+
+        let optional = || chat().auth(optional(Jwt::hs256(b"secret")));
+        let app = App::new().contract("/a", optional()).contract("/b", optional().require_scope("edit"));
+        let document = written(app);
+        assert!(document["operations"]["a.level"].get("security").is_none());
+        assert_eq!(
+            document["operations"]["b.level"]["security"],
+            json!([{"$ref": "#/components/securitySchemes/bearer"}])
+        );
+    }
+
     #[test]
     fn a_contract_of_two_routes_has_its_messages_once() {
         let document = written(App::new().contract("/", chat()).contract("/chat", chat()));

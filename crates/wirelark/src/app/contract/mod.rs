@@ -5,7 +5,6 @@ mod calls;
 mod failure;
 mod peers;
 mod push;
-mod report;
 mod serving;
 mod session;
 #[cfg(feature = "garde")]
@@ -37,19 +36,18 @@ pub use self::failure::FailureOf;
 pub use self::failure::IntoFailure;
 pub use self::peers::Peers;
 pub use self::push::{ContractRoom, Push, PushKey, Pushed, Pushes, Pushing};
-pub use self::report::{Report, ReportKind};
 pub use self::session::Session;
 #[cfg(feature = "garde")]
 pub use self::valid::Valid;
 
 use self::peers::Place;
-use self::report::Reports;
 use self::serving::{Service, Serving};
 use super::SocketRoute;
-use super::auth::{Authenticator, Requirements, User};
-use super::error::Close;
+use super::auth::{Authenticator, User};
 use super::route::Call;
+use super::terms::Terms;
 use super::upgrade::Runner;
+use crate::connection::Hooks;
 use crate::hub::RoomName;
 use crate::limits::{Options, SlowClient};
 
@@ -64,10 +62,7 @@ type FormatOf = Arc<dyn Fn(&Parts) -> Option<Format> + Send + Sync>;
 pub struct ContractBuilder<C, T, D> {
     server: Arc<T>,
     calls: Calls<C, T, D>,
-    options: Options,
-    auth: Option<Arc<dyn Authenticator>>,
-    requirements: Requirements,
-    reports: Reports,
+    terms: Terms,
     concurrency: NonZeroUsize,
     call_timeout: Duration,
     format: Format,
@@ -86,10 +81,7 @@ where
     ContractBuilder {
         server: Arc::new(server),
         calls,
-        options: Options::new(),
-        auth: None,
-        requirements: Requirements::default(),
-        reports: Reports::default(),
+        terms: Terms::default(),
         concurrency: NonZeroUsize::MIN,
         call_timeout: CALL_TIMEOUT,
         format: Format::Json,
@@ -102,25 +94,31 @@ impl<C, T, D> ContractBuilder<C, T, D> {
     /// Options of this route; what is left out is inherited. A contract's own default for slow clients is
     /// [`SlowClient::Wait`]: answers wait for room, and pushes follow what each is declared with.
     pub fn options(mut self, options: Options) -> Self {
-        self.options = options.or(&self.options);
+        self.terms.set_options(options);
+        self
+    }
+
+    /// Hooks of this route; what is left out is inherited.
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.terms.set_hooks(hooks);
         self
     }
 
     /// Authenticates this route, instead of what the scopes around it say.
     pub fn auth(mut self, authenticator: impl Authenticator) -> Self {
-        self.auth = Some(Arc::new(authenticator));
+        self.terms.set_auth(authenticator);
         self
     }
 
     /// The user must have this scope; otherwise 403.
     pub fn require_scope(mut self, scope: &str) -> Self {
-        self.requirements.scopes.push(scope.into());
+        self.terms.require_scope(scope);
         self
     }
 
     /// The user must have this role; otherwise 403.
     pub fn require_role(mut self, role: &str) -> Self {
-        self.requirements.roles.push(role.into());
+        self.terms.require_role(role);
         self
     }
 
@@ -156,12 +154,6 @@ impl<C, T, D> ContractBuilder<C, T, D> {
         self.any_version = true;
         self
     }
-
-    /// Where to report what no client is told about, instead of the log.
-    pub fn reports(mut self, sink: impl Fn(&Report<'_>) + Send + Sync + 'static) -> Self {
-        self.reports = Reports::to(sink);
-        self
-    }
 }
 
 impl<C, T, D> ContractBuilder<C, T, D>
@@ -170,7 +162,7 @@ where
     T: Send + Sync + 'static,
     D: Send + Sync + 'static,
 {
-    pub(super) fn into_route<S>(self, path: &str, state: S) -> SocketRoute
+    pub(super) fn into_route<S>(mut self, path: &str, state: S) -> SocketRoute
     where
         D: FromRequestParts<S>,
         S: Clone + Send + Sync + 'static,
@@ -178,11 +170,10 @@ where
         let formats = [Format::Json, Format::MsgPack].map(Format::subprotocol);
         let defaults =
             Options::new().protocols(formats).require_protocol(false).slow_client(SlowClient::Wait);
-        let options = self.options.or(&defaults);
+        self.terms.inherit(&Terms { options: defaults, ..Terms::default() });
         let service = Arc::new(Service {
             server: self.server,
             calls: self.calls,
-            reports: self.reports,
             concurrency: self.concurrency.get(),
             call_timeout: self.call_timeout,
         });
@@ -191,9 +182,7 @@ where
         SocketRoute {
             path: path.to_owned(),
             call,
-            options,
-            auth: self.auth,
-            requirements: self.requirements,
+            terms: self.terms,
             contract: Some(C::describe()),
             endpoint: Arc::default(),
         }
@@ -271,21 +260,18 @@ where
         let format_of = format_of.clone();
         Box::pin(async move {
             if let Some(frame) = version.and_then(|ours| other_version(&parts, C::describe().name, ours)) {
-                return pending.accept(async move |_| Err::<(), _>(Close::from(frame)));
+                return pending.turn_away(frame);
             }
             let Some(room) = room_of(&parts) else {
                 return pending
-                    .turn_away((StatusCode::BAD_REQUEST, "the path is no room's name").into_response());
+                    .refuse((StatusCode::BAD_REQUEST, "the path is no room's name").into_response());
             };
             let agreed = pending.agreed.protocol.as_deref().and_then(Format::from_subprotocol);
             let asked = agreed.or_else(|| format_of.and_then(|of| of(&parts)));
             pending.agreed.format = Some(asked.unwrap_or(format));
             let data = match D::from_request_parts(&mut parts, &state).await {
                 Ok(data) => data,
-                Err(rejection) => {
-                    let refusal = pending.refuse(rejection.into_response());
-                    return pending.turn_away(refusal);
-                }
+                Err(rejection) => return pending.refuse(rejection.into_response()),
             };
             let user = parts.extensions.get::<User>().cloned();
             // Whatever of the request is kept now would be kept as long as the connection.

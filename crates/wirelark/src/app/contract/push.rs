@@ -233,8 +233,10 @@ impl<C> fmt::Debug for Pushes<C> {
 /// A push about to go to many.
 ///
 /// Awaited, it is in the outbox of every receiver, in order, and says how many those are. A receiver that is
-/// behind gets what the push's [`Delivery`](wirelark_proto::contract::Delivery) says; it delays nobody else. A body that
-/// cannot be written (an integer beyond 2^53 - 1) goes to nobody and is reported in the log.
+/// behind gets what the push's [`Delivery`](wirelark_proto::contract::Delivery) says; it delays nobody else. One whose
+/// route allows no messages of this size is told that it missed a push, and counted in
+/// [`Delivered::too_large`]. A body that cannot be written (an integer beyond 2^53 - 1) goes to nobody and is reported
+/// in the log.
 ///
 /// # Cancel safety
 /// Dropped before it is ready, the push has gone to everybody or to nobody.

@@ -26,16 +26,14 @@ use super::calls::{Calls, Ended, Running};
 use super::failure::Failure;
 use super::peers::Attendance;
 use super::push;
-use super::report::{Report, ReportKind, Reports};
 use super::session::Session;
 use crate::app::socket::Socket;
-use crate::connection::{Connection, Unsent, Wish};
+use crate::connection::{Connection, ReportKind, Unsent, Wish};
 
 /// What all connections of a contract's route share.
 pub(super) struct Service<C, T, D> {
     pub(super) server: Arc<T>,
     pub(super) calls: Calls<C, T, D>,
-    pub(super) reports: Reports,
     /// Calls of one connection that may run at the same time.
     pub(super) concurrency: usize,
     pub(super) call_timeout: Duration,
@@ -64,11 +62,33 @@ struct Call {
     id: Arc<str>,
 }
 
+/// What an answer is to: the id of a request, and its call if there is one of that name.
+struct Answers {
+    call: Option<&'static str>,
+    id: Arc<str>,
+}
+
+impl Call {
+    fn answered(self) -> Answers {
+        Answers { call: Some(self.name), id: self.id }
+    }
+
+    fn known(&self) -> (Option<&str>, Option<&str>) {
+        (Some(self.name), Some(&self.id))
+    }
+}
+
+/// An answer that waits for room in the outbox.
+struct Waiting {
+    unsent: Unsent,
+    to: Answers,
+}
+
 /// What a frame led to.
 enum Begun {
     Running(Call, Running),
-    /// To be sent at once.
-    Refused(Bytes),
+    /// With what its client is told, and why.
+    Refused(Answers, Bytes, String),
     Malformed(String),
 }
 
@@ -91,7 +111,7 @@ where
             let hook = self.calls.run_closed(&self.server, session.clone());
             if timeout(limit, self.run_hook(&session, ReportKind::Closed, hook)).await.is_err() {
                 let error = "the hook took longer than the close timeout";
-                self.report(&session, ReportKind::Closed, None, &error, None);
+                session.inner().connection.report(ReportKind::Closed, (None, None), &error, None);
             }
         })
     }
@@ -102,30 +122,12 @@ where
         kind: ReportKind,
         hook: impl Future<Output = crate::Result>,
     ) {
+        let connection = &session.inner().connection;
         match AssertUnwindSafe(hook).catch_unwind().await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => self.report(session, kind, None, &error, None),
-            Err(_) => self.report(session, kind, None, &"the hook panicked", None),
+            Ok(Err(error)) => connection.report(kind, (None, None), &error, None),
+            Err(_) => connection.report(kind, (None, None), &"the hook panicked", None),
         }
-    }
-
-    fn report(
-        &self,
-        session: &Session<C, D>,
-        kind: ReportKind,
-        call: Option<&str>,
-        error: &dyn Display,
-        reference: Option<Uuid>,
-    ) {
-        let route = &session.inner().connection.route;
-        self.reports.send(&Report {
-            kind,
-            route: &route.pattern,
-            connection: session.id(),
-            call,
-            error,
-            reference,
-        });
     }
 }
 
@@ -152,7 +154,7 @@ pub(super) struct Serving<C: 'static, T, D: Send + Sync + 'static> {
     socket: Option<Socket>,
     running: Option<Box<RunningCalls>>,
     /// An answer that waits for room in the outbox.
-    unsent: Option<Box<Unsent>>,
+    unsent: Option<Box<Waiting>>,
     /// The number of the last call.
     last: u64,
     // Last, as its peers see it until the rest is gone.
@@ -199,14 +201,14 @@ where
         loop {
             ready!(self.poll_unsent(cx));
             if let Some((call, ended)) = self.poll_running(cx) {
-                self.end(&call, ended, cx);
+                self.end(call, ended, cx);
                 continue;
             }
             let running = self.running.as_ref().map_or(0, |running| running.calls.len());
             if running < self.service.concurrency
                 && let Some(socket) = &mut self.socket
             {
-                match Pin::new(socket).poll_next(cx) {
+                match socket.poll_unheard(cx) {
                     Poll::Ready(Some(message)) => {
                         self.receive(&message, cx);
                         continue;
@@ -222,8 +224,8 @@ where
     /// Ready when no answer waits: nothing else is done before, so that a client that reads no answers is not
     /// read from either.
     fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(unsent) = self.unsent.take() {
-            self.send_on(Some(*unsent), cx);
+        if let Some(waiting) = self.unsent.take() {
+            self.send_on(*waiting, cx);
         }
         if self.unsent.is_some() { Poll::Pending } else { Poll::Ready(()) }
     }
@@ -255,23 +257,37 @@ where
 
     fn receive(&mut self, message: &Message, cx: &mut Context<'_>) {
         let format = self.connection().format();
-        if (format, message.kind()) == (Format::MsgPack, Kind::Text) {
-            return self.malformed(&"socka: unexpected JSON frame in msgpack mode");
-        }
         if matches!(message.kind(), Kind::Ping | Kind::Pong) {
             return;
         }
-        match self.begin(format, message.as_bytes()) {
+        if (format, message.kind()) == (Format::MsgPack, Kind::Text) {
+            self.tell_received(message, None);
+            return self.malformed(&"socka: unexpected JSON frame in msgpack mode");
+        }
+        match self.begin(format, message) {
             Begun::Running(call, running) => self.run(call, running, cx),
-            Begun::Refused(frame) => self.send(frame, cx),
+            Begun::Refused(to, frame, why) => {
+                self.connection().report(ReportKind::Input, (to.call, Some(&to.id)), &why, None);
+                self.send(frame, to, cx);
+            }
             Begun::Malformed(why) => self.malformed(&why),
+        }
+    }
+
+    /// Has the route's hook look at a message before anything is done about it.
+    fn tell_received(&self, message: &Message, request: Option<&Request<'_>>) {
+        let connection = self.connection();
+        if connection.route.hooks.hear_received() {
+            let call = request.and_then(|request| self.service.calls.find(&request.call));
+            let id = request.map(|request| &*request.id);
+            connection.received(call.map(|call| call.name), id, message.kind(), message.len());
         }
     }
 
     /// A frame nobody can be told about: socka's clients would not know what it belongs to.
     fn malformed(&self, why: &dyn Display) {
         self.connection().route.counters.malformed();
-        self.service.report(&self.session(), ReportKind::Malformed, None, why, None);
+        self.connection().report(ReportKind::Malformed, (None, None), why, None);
     }
 
     fn connection(&self) -> &Connection {
@@ -282,22 +298,38 @@ where
         self.attendance.session()
     }
 
-    fn begin(&mut self, format: Format, frame: &[u8]) -> Begun {
-        if let Some(request) = Request::scan(format, frame)
-            && let Some(Ok(begun)) = self.try_begin(&request)
-        {
-            return begun;
+    fn begin(&mut self, format: Format, message: &Message) -> Begun {
+        let scanned = Request::scan(format, message.as_bytes());
+        if let Some(request) = &scanned {
+            self.tell_received(message, Some(request));
+            if let Some(Ok(begun)) = self.try_begin(request) {
+                return begun;
+            }
         }
         // Unusual, or something is wrong: now it matters exactly what.
-        match Envelope::decode(format, frame) {
+        let decoded = Envelope::decode(format, message.as_bytes());
+        if scanned.is_none() {
+            let request = match &decoded {
+                Ok(Envelope::Request(request)) => Some(request),
+                _ => None,
+            };
+            self.tell_received(message, request);
+        }
+        match decoded {
             Ok(Envelope::Request(request)) => match self.try_begin(&request) {
                 Some(Ok(begun)) => begun,
-                Some(Err(error)) => refused(format, &request, error.to_string()),
-                None => refused(format, &request, format!("Unknown call: {}", request.call)),
+                Some(Err(error)) => self.refused(format, &request, error.to_string()),
+                None => self.refused(format, &request, format!("Unknown call: {}", request.call)),
             },
             Ok(_) => Begun::Malformed("socka: unexpected server-originated frame from client".to_owned()),
             Err(error) => Begun::Malformed(error.to_string()),
         }
+    }
+
+    fn refused(&self, format: Format, request: &Request<'_>, why: String) -> Begun {
+        let frame = error_frame(format, &request.id, &request.call, &Problem::new(&*why));
+        let call = self.service.calls.find(&request.call).map(|entry| entry.name);
+        Begun::Refused(Answers { call, id: Arc::from(&*request.id) }, frame, why)
     }
 
     /// Begins the call, unless its body is not what it takes; `None` if there is no such call.
@@ -315,8 +347,8 @@ where
     /// Most calls end without waiting for anything, and then cost nothing but themselves.
     fn run(&mut self, call: Call, mut running: Running, cx: &mut Context<'_>) {
         match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
-            Ok(Poll::Ready(ended)) => self.end(&call, ended, cx),
-            Err(_) => self.end(&call, Err(Failure::Panicked), cx),
+            Ok(Poll::Ready(ended)) => self.end(call, ended, cx),
+            Err(_) => self.end(call, Err(Failure::Panicked), cx),
             Ok(Poll::Pending) => {
                 let limit = self.service.call_timeout;
                 let running = Box::pin(async move {
@@ -331,15 +363,15 @@ where
         }
     }
 
-    fn end(&mut self, call: &Call, ended: Ended, cx: &mut Context<'_>) {
+    fn end(&mut self, call: Call, ended: Ended, cx: &mut Context<'_>) {
         self.attendance.inner().end_call(call.number);
         match ended {
-            Ok(Some(frame)) => self.send(frame, cx),
+            Ok(Some(frame)) => self.send(frame, call.answered(), cx),
             Ok(None) => {}
             Err(failure) => {
-                let problem = self.problem(call, failure);
+                let problem = self.problem(&call, failure);
                 let frame = error_frame(self.connection().format(), &call.id, call.name, &problem);
-                self.send(frame, cx);
+                self.send(frame, call.answered(), cx);
             }
         }
     }
@@ -347,10 +379,13 @@ where
     /// What the client is told. What it is not told goes to the log.
     fn problem(&self, call: &Call, failure: Failure) -> Problem {
         match failure {
-            Failure::Problem(problem) => problem,
+            Failure::Problem(problem) => {
+                self.connection().report(ReportKind::Problem, call.known(), &problem.message(), None);
+                problem
+            }
             Failure::TimedOut => {
                 let error = "the call timed out";
-                self.service.report(&self.session(), ReportKind::Timeout, Some(call.name), &error, None);
+                self.connection().report(ReportKind::Timeout, call.known(), &error, None);
                 Problem::new("the call took too long").code("TIMEOUT")
             }
             Failure::Internal(error) => self.internal(call, ReportKind::Handler, &error),
@@ -364,20 +399,26 @@ where
 
     fn internal(&self, call: &Call, kind: ReportKind, error: &dyn Display) -> Problem {
         let reference = Uuid::now_v7();
-        self.service.report(&self.session(), kind, Some(call.name), error, Some(reference));
+        self.connection().report(kind, call.known(), error, Some(reference));
         Problem::new("internal error").code("INTERNAL").data(Reference { reference: reference.to_string() })
     }
 
-    fn send(&mut self, frame: Bytes, cx: &mut Context<'_>) {
+    fn send(&mut self, frame: Bytes, to: Answers, cx: &mut Context<'_>) {
         let message = push::reply(self.connection().format(), frame);
-        self.send_on(Some(Unsent::Message(message)), cx);
+        self.send_on(Waiting { unsent: Unsent::Message(message), to }, cx);
     }
 
     /// Queues an answer, or keeps it until there is room. A client that is gone needs none, and `recv` says so
     /// next.
-    fn send_on(&mut self, mut unsent: Option<Unsent>, cx: &mut Context<'_>) {
-        let _ = self.connection().poll_send(cx, &mut unsent, Wish::Answer);
-        self.unsent = unsent.map(Box::new);
+    fn send_on(&mut self, waiting: Waiting, cx: &mut Context<'_>) {
+        let Waiting { unsent, to } = waiting;
+        let (kind, bytes) = unsent.kind_and_bytes();
+        let mut unsent = Some(unsent);
+        let polled = self.connection().poll_send(cx, &mut unsent, Wish::Answer);
+        if self.connection().route.hooks.hear_sent() && matches!(polled, Poll::Ready(Ok(()))) {
+            self.connection().sent(to.call, Some(&to.id), kind, bytes);
+        }
+        self.unsent = unsent.map(|unsent| Box::new(Waiting { unsent, to }));
     }
 }
 
@@ -412,10 +453,6 @@ where
             }
         }
     }
-}
-
-fn refused(format: Format, request: &Request<'_>, why: String) -> Begun {
-    Begun::Refused(error_frame(format, &request.id, &request.call, &Problem::new(why)))
 }
 
 /// What a client can quote when it asks what went wrong.

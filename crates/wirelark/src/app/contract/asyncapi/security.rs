@@ -8,11 +8,11 @@ use crate::app::auth::TokenSource;
 use crate::app::route::RouteInfo;
 
 /// Where an upgrade request may carry the credential it needs. Whoever is authenticated by middleware is taken to use
-/// the header.
+/// the header. Nothing for routes that take visitors too: AsyncAPI has no words for a credential that is not needed.
 pub(super) fn credentials(route: &RouteInfo) -> Cow<'_, [TokenSource]> {
-    let needs_user = route.authenticated || !route.scopes.is_empty() || !route.roles.is_empty();
     match &*route.credentials {
-        [] if needs_user => Cow::Owned(vec![TokenSource::Bearer]),
+        _ if route.visitors => Cow::Borrowed(&[]),
+        [] => Cow::Owned(vec![TokenSource::Bearer]),
         sources => Cow::Borrowed(sources),
     }
 }
