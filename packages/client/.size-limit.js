@@ -13,6 +13,7 @@ export default [
     ignore: ["@wirelark/client", "@wirelark/client/raw"],
     limit: "2 KB",
   },
+  { ...all, name: "visitor", path: "dist/visitor.js", limit: "0.5 KB" },
   {
     ...all,
     name: "msgpack, with its library",
