@@ -13,6 +13,9 @@ export default [
     ignore: ["@wirelark/client", "@wirelark/client/raw"],
     limit: "2 KB",
   },
+  { ...all, name: "share, in a page", path: "dist/share.js", import: "{ shared }", limit: "2 KB" },
+  { ...all, name: "share, in the worker", path: "dist/share.js", import: "{ serveTabs }", limit: "2 KB" },
+  { ...all, name: "visitor", path: "dist/visitor.js", limit: "0.5 KB" },
   {
     ...all,
     name: "msgpack, with its library",

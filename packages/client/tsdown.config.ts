@@ -1,7 +1,15 @@
 import { defineConfig } from "tsdown";
 
 export default defineConfig({
-  entry: ["src/index.ts", "src/msgpack.ts", "src/raw.ts", "src/react.ts", "src/testing.ts"],
+  entry: [
+    "src/index.ts",
+    "src/msgpack.ts",
+    "src/raw.ts",
+    "src/react.ts",
+    "src/share.ts",
+    "src/testing.ts",
+    "src/visitor.ts",
+  ],
   format: ["esm", "cjs"],
   platform: "neutral",
   target: "es2022",

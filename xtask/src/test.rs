@@ -52,8 +52,9 @@ fn add_to(steps: &mut Steps, fuzz_seconds: u32) {
         cargo_passes(&["build", "--workspace", "--all-features", "--bins", "--examples"])
     });
     steps.run("features", "each feature alone compiles without a warning", || done(each_feature_alone()));
-    steps.run("e2e-node", "a browser and Node's clients against the servers", || done(e2e::node()));
+    // It builds the client, which pages of the next step load.
     steps.run("client", "the TypeScript client, by itself and against the servers", || done(e2e::client()));
+    steps.run("e2e-node", "a browser and Node's clients against the servers", || done(e2e::node()));
     steps.run("e2e-python", "Python's clients against the servers", || done(e2e::python()));
     steps.run("fuzz", "a short fuzz of each target", || fuzz::run(fuzz_seconds));
     steps.run("torture", "a hundred thousand damaged frames for the conformance server", || {

@@ -22,7 +22,7 @@ use wirelark_proto::{
     Kind,
     contract::{
         BigInt, Body, DEPTH_MAX, DecodeError, EncodeError, Envelope, EnvelopeError, ErrorResponse, Event,
-        Format, Request, Response,
+        Format, Gap, Request, Response,
     },
 };
 
@@ -143,6 +143,51 @@ fn contract_frames_of_the_original_become_those_of_the_other_format() {
 }
 
 // Frames nobody captured.
+
+/// A frame in both formats, or one that is refused. The tests of the TypeScript client read the same file.
+#[derive(Deserialize)]
+struct Vector {
+    name: String,
+    from: Option<String>,
+    text: Option<String>,
+    hex: Option<String>,
+    refused: Option<String>,
+}
+
+#[test]
+fn contract_frames_of_ours_say_the_same_in_both_formats() {
+    let (mut read, mut refused) = (0, 0);
+    for line in include_str!("vectors/wirelark-v1.jsonl").lines() {
+        let vector: Vector = serde_json::from_str(line).unwrap();
+        let name = vector.name;
+        let frames = [vector.text.map(String::into_bytes), vector.hex.as_deref().map(unhex)];
+        if let Some(why) = vector.refused {
+            for (format, bytes) in FORMATS.into_iter().zip(frames) {
+                let Some(bytes) = bytes else { continue };
+                let error = Envelope::decode(format, &bytes).expect_err(&name);
+                assert_eq!(error.to_string(), why, "{name}");
+                refused += 1;
+            }
+            continue;
+        }
+        let frames = frames.map(|frame| frame.unwrap_or_default());
+        for format in FORMATS {
+            let envelope = Envelope::decode(format, &frames[format as usize]).expect(&name);
+            let from = if matches!(envelope, Envelope::Request(_)) { "client" } else { "server" };
+            assert_eq!(vector.from.as_deref(), Some(from), "{name}");
+            for other in FORMATS {
+                assert_eq!(rewrite(&envelope, other), frames[other as usize], "{name}");
+            }
+            if let Envelope::Event(Event { event, body: Some(body) }) = envelope
+                && event == Gap::EVENT
+            {
+                assert_eq!(body.decode::<Gap>().expect(&name).push, "push");
+            }
+            read += 1;
+        }
+    }
+    assert!(read > 50 && refused > 20, "{read} were read and {refused} refused");
+}
 
 #[test]
 fn contract_checks_come_in_the_order_of_the_original_and_in_its_words() {

@@ -15,15 +15,33 @@ export type { Closed, WebSocketConstructor };
 /** What arrives: text, or bytes. */
 export type Message = string | Uint8Array;
 
-export interface RawOptions {
+/** What can be sent: text and bytes as they are, anything else as JSON. */
+export type Sendable = string | ArrayBuffer | ArrayBufferView | object;
+
+/**
+ * A route, written down once for all who use it, with the type of what it takes. Sockets of it are made with
+ * `{ ...route, key, onMessage }`, and take nothing else.
+ *
+ * ```ts
+ * const terminal: Route<string | { resize: [number, number] }> = {
+ *   url: (worker) => `/_socket/workers/terminal?worker=${encodeURIComponent(worker)}`,
+ * };
+ * ```
+ */
+export interface Route<Sent extends Sendable = Sendable> {
   /** Where to connect to, relative to the page if there is one; made of the key, if there are several. */
   readonly url: string | ((key: string) => string);
+  /** Subprotocols to offer. */
+  readonly protocols?: readonly string[] | undefined;
+  /** Never there at run time; the compiler reads it. */
+  readonly "~sent"?: ((sent: Sent) => void) | undefined;
+}
+
+export interface RawOptions<Sent extends Sendable = Sendable> extends Route<Sent> {
   /** What the socket is about: with another key it is another socket. Without one yet (`null`) there is none. */
   readonly key?: string | null | undefined;
   /** Whether there is to be a socket at all; true. */
   readonly enabled?: boolean | undefined;
-  /** Subprotocols to offer. */
-  readonly protocols?: readonly string[] | undefined;
   /** What makes sockets, where there is no global `WebSocket`. */
   readonly webSocket?: WebSocketConstructor | undefined;
   /** How long an attempt to connect may take, in milliseconds; 10000. */
@@ -33,10 +51,10 @@ export interface RawOptions {
   /** Reconnects: `backoff()`, with its options. Read once. */
   readonly reconnect?: (() => Reconnector) | undefined;
 
-  readonly onOpen?: (() => void) | undefined;
-  readonly onMessage?: ((message: Message) => void) | undefined;
-  readonly onClose?: ((closed: Closed) => void) | undefined;
-  readonly onError?: ((error: SocketError) => void) | undefined;
+  readonly onOpen?: (() => unknown) | undefined;
+  readonly onMessage?: ((message: Message) => unknown) | undefined;
+  readonly onClose?: ((closed: Closed) => unknown) | undefined;
+  readonly onError?: ((error: SocketError) => unknown) | undefined;
 }
 
 /** What there is to know of a raw socket at one moment. */
@@ -64,15 +82,15 @@ export class SocketError extends Error {
 const BYTES_MAX = 1024 * 1024;
 
 /** Opens a raw socket. Throws for bad options; all else is a state. */
-export function openSocket(options: RawOptions): RawSocket {
+export function openSocket<Sent extends Sendable = Sendable>(options: RawOptions<Sent>): RawSocket<Sent> {
   const socket = new RawSocket(options);
   socket.start();
   return socket;
 }
 
 /** A raw socket. It connects once it is started, and queues what is sent until then. */
-export class RawSocket {
-  #options: RawOptions;
+export class RawSocket<Sent extends Sendable = Sendable> {
+  #options: RawOptions<Sent>;
   #state: RawState;
   #started = false;
   readonly #listeners = new Set<() => void>();
@@ -83,7 +101,7 @@ export class RawSocket {
   #queue: Data[] = [];
   #queued = 0;
 
-  constructor(options: RawOptions) {
+  constructor(options: RawOptions<Sent>) {
     this.#options = options;
     this.#reconnector = options.reconnect?.();
     this.#state = {
@@ -120,7 +138,7 @@ export class RawSocket {
   }
 
   /** Takes these options from now on. Other addresses, keys and subprotocols mean other sockets; `enabled` opens and closes. */
-  update(options: RawOptions): void {
+  update(options: RawOptions<Sent>): void {
     const before = this.#identity();
     this.#options = options;
     if (this.#identity() === before) return;
@@ -153,7 +171,7 @@ export class RawSocket {
    * Sends text or bytes, and anything else as JSON. While it connects it waits for that. Returns whether it was taken:
    * it is dropped when the socket is closed, and when too much waits already.
    */
-  send(message: string | ArrayBuffer | ArrayBufferView | object): boolean {
+  send(message: Sent): boolean {
     const data = dataOf(message);
     const waiting = this.#queued + (this.#link?.buffered ?? 0) + data.length;
     if (this.#state.status === "closed" || waiting > (this.#options.outboxBytes ?? BYTES_MAX)) return false;
@@ -240,17 +258,14 @@ export class RawSocket {
     for (const listener of this.#listeners) this.#tell(listener, undefined);
   }
 
-  #tell<T>(callback: ((value: T) => void) | undefined, value: T): void {
-    try {
-      callback?.(value);
-    } catch (error) {
-      // Thrown on, it would end a process, or the reading of what comes behind.
-      console.error("wirelark: a callback of a raw socket threw", error);
-    }
+  #tell<T>(callback: ((value: T) => unknown) | undefined, value: T): void {
+    // Thrown on, or left to a promise that nobody has, it would end a process, or the reading of what comes behind.
+    const failed = (error: unknown) => console.error("wirelark: a callback of a raw socket threw", error);
+    (async () => callback?.(value))().catch(failed);
   }
 }
 
-function dataOf(message: string | ArrayBuffer | ArrayBufferView | object): Data {
+function dataOf(message: Sendable): Data {
   if (typeof message === "string") return message;
   if (message instanceof ArrayBuffer) return new Uint8Array(message);
   if (!ArrayBuffer.isView(message)) return JSON.stringify(message);

@@ -16,7 +16,14 @@ import {
   type SessionOptions,
   type Status,
 } from "@wirelark/client";
-import { type Message, type RawOptions, RawSocket, type RawState } from "@wirelark/client/raw";
+import {
+  type Message,
+  type RawOptions,
+  RawSocket,
+  type RawState,
+  type Route,
+  type Sendable,
+} from "@wirelark/client/raw";
 import {
   createContext,
   createElement,
@@ -147,15 +154,15 @@ export function useCall<C extends Contract, Name extends CallName<C>>(
 }
 
 /** A raw socket and its state. */
-export interface UsedSocket extends RawState {
-  readonly send: (message: Parameters<RawSocket["send"]>[0]) => boolean;
+export interface UsedSocket<Sent extends Sendable = Sendable> extends RawState {
+  readonly send: (message: Sent) => boolean;
   readonly close: (code?: number, reason?: string) => void;
   /** Opens it again after its end. */
   readonly open: () => void;
 }
 
 /** A raw socket of this component. With another address or key it is another socket; callbacks are those of the latest render. */
-export function useSocket(options: RawOptions): UsedSocket {
+export function useSocket<Sent extends Sendable = Sendable>(options: RawOptions<Sent>): UsedSocket<Sent> {
   const [socket] = useState(() => new RawSocket(options));
   useEffect(() => socket.update(options));
   const start = useCallback(() => socket.start(), [socket]);
@@ -166,7 +173,7 @@ export function useSocket(options: RawOptions): UsedSocket {
   const state = useSyncExternalStore(subscribe, snapshot, snapshot);
   const methods = useMemo(
     () => ({
-      send: (message: Parameters<RawSocket["send"]>[0]) => socket.send(message),
+      send: (message: Sent) => socket.send(message),
       close: (code?: number, reason?: string) => socket.close(code, reason),
       open: () => socket.open(),
     }),
@@ -190,4 +197,4 @@ function useLife(start: () => void, stop: () => void): void {
   }, [start, stop]);
 }
 
-export type { Message, RawOptions, RawState };
+export type { Message, RawOptions, RawState, Route, Sendable };

@@ -124,6 +124,12 @@ describe("requests", () => {
     expect(outcomes).toEqual({});
     call("count");
     call("count");
+
+    const bytes = fixture();
+    const text = "x".repeat(LIMITS.outboxBytes - 100);
+    bytes.core.forget(bytes.call("say", { text }));
+    bytes.call("say", { text });
+    expect(() => bytes.call("say", { text })).toThrow(FullError);
   });
 });
 
@@ -372,12 +378,21 @@ describe("the end of a connection", () => {
     const { core, call, sent, outcomes, reports } = fixture();
     const first = call("count");
     sent();
-    const second = call("count");
+    const second = call("say", { text: "x".repeat(LIMITS.outboxBytes - 200) });
     core.send("typing", {}, 0);
     core.abandon(() => new ClosedError(closedBy("client", 1000, "")));
     expect([outcomes[first], outcomes[second]].every((outcome) => outcome instanceof ClosedError)).toBe(true);
     expect(reports).toEqual(["sendLost typing: the client was closed by this client with 1000"]);
     expect(sent()).toEqual([]);
     for (let n = 0; n < LIMITS.calls; n += 1) call("count");
+  });
+
+  test("says of a send that was lost that it never left", () => {
+    const errors: unknown[] = [];
+    const core = new Core(chat, json(), LIMITS, (_, error) => errors.push(error));
+    core.send("typing", {}, 0);
+    const closed = lost("gone");
+    core.abandon((sent) => new DisconnectedError(closed, sent));
+    expect(errors).toMatchObject([{ sent: false }]);
   });
 });

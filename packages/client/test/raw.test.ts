@@ -1,7 +1,8 @@
 // Raw sockets, over sockets that do what the test says.
 
-import { expect, test, vi } from "vitest";
-import { backoff, openSocket, type RawOptions, RawSocket, type RawState } from "../src/raw.js";
+import { expect, expectTypeOf, test, vi } from "vitest";
+import { backoff, openSocket, type RawOptions, RawSocket, type RawState, type Route } from "../src/raw.js";
+import { useSocket } from "../src/react.js";
 import { fakeWebSocket } from "../src/testing.js";
 import { virtualTime } from "./virtual-time.js";
 
@@ -148,6 +149,27 @@ test("another key is another socket: its last message stays, its queue and error
   expect(takeHeard()).toEqual(["open", "message from a", "open", "message from c"]);
 });
 
+test("a route is written once, and says what it takes", async () => {
+  const terminal: Route<string | { resize: [number, number] }> = {
+    url: (worker) => `ws://host/terminal?worker=${encodeURIComponent(worker)}`,
+    protocols: ["terminal"],
+  };
+  const fake = fakeWebSocket();
+  const socket = openSocket({ ...terminal, key: "a b", webSocket: fake.webSocket });
+  expectTypeOf(socket.send).parameter(0).toEqualTypeOf<string | { resize: [number, number] }>();
+  // @ts-expect-error: it takes nothing like it
+  const wrong = () => socket.send({ resize: "large" });
+  const used = () => useSocket({ ...terminal, key: "a" }).send;
+  expectTypeOf(used).returns.parameter(0).toEqualTypeOf<string | { resize: [number, number] }>();
+  expect([wrong, used]).toHaveLength(2);
+  const first = await fake.next();
+  expect([first.url, first.protocols]).toEqual(["ws://host/terminal?worker=a%20b", ["terminal"]]);
+  first.open();
+  socket.send({ resize: [80, 24] });
+  expect(first.sent).toEqual(['{"resize":[80,24]}']);
+  socket.close();
+});
+
 test("enabled opens and closes", async () => {
   const { fake, socket, update } = fixture({ enabled: false });
   socket.open();
@@ -235,7 +257,8 @@ test("callbacks that throw, and sockets that do, harm nothing else", async () =>
   const throws = () => {
     throw new Error("callback");
   };
-  const { fake, socket } = fixture({ onOpen: throws, onMessage: throws, onClose: throws, onError: throws });
+  const rejects = async () => throws();
+  const { fake, socket } = fixture({ onOpen: throws, onMessage: rejects, onClose: throws, onError: throws });
   const server = await fake.next();
   server.open();
   server.receive("a");
@@ -244,7 +267,10 @@ test("callbacks that throw, and sockets that do, harm nothing else", async () =>
   };
   socket.send("b");
   expect(socket.state).toMatchObject({ status: "closed", lastMessage: "a", error: { message: "broken" } });
-  expect(logged).toHaveBeenCalledTimes(4);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(logged.mock.calls).toEqual(
+    Array(4).fill(["wirelark: a callback of a raw socket threw", new Error("callback")]),
+  );
 
   const early = fixture();
   early.socket.send("queued");

@@ -10,11 +10,13 @@ import { createRoot } from "react-dom/client";
 import ts from "typescript";
 import { afterEach, expect, test, vi } from "vitest";
 import * as react from "../src/react.js";
+import { shared } from "../src/share.js";
 import { fakeWebSocket } from "../src/testing.js";
 
 const readme = readFileSync(new URL("../README.md", `file://${import.meta.dirname}/`), "utf8");
-const block = (language: string) => readme.split(`\`\`\`${language}\n`)[1]?.split("\n```")[0] ?? "";
-const [first, second] = [block("ts"), block("tsx")];
+const block = (language: string, nth = 1) =>
+  readme.split(`\`\`\`${language}\n`)[nth]?.split("\n```")[0] ?? "";
+const [first, second, third] = [block("ts"), block("tsx"), block("ts", 2)];
 
 afterEach(() => void vi.unstubAllGlobals());
 
@@ -22,10 +24,15 @@ test("they have no errors of types", () => {
   const [path, folder] = [`${import.meta.dirname}/readme-example.tsx`, `${import.meta.dirname}/..`];
   const { config } = ts.readConfigFile(`${folder}/tsconfig.json`, ts.sys.readFile);
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, folder);
-  const paths = { ...options.paths, "@wirelark/client/react": [`${folder}/src/react.ts`] };
+  const paths = {
+    ...options.paths,
+    "@wirelark/client/react": [`${folder}/src/react.ts`],
+    "@wirelark/client/share": [`${folder}/src/share.ts`],
+  };
   const host = ts.createCompilerHost(options);
   const { readFile, fileExists } = host;
-  host.readFile = (name) => (name === path ? `${first}\n${second}\nexport { page };\n` : readFile(name));
+  host.readFile = (name) =>
+    name === path ? `${[first, second, third].join("\n")}\nexport { page };\n` : readFile(name);
   host.fileExists = (name) => name === path || fileExists(name);
   host.getSourceFile = (name, version) => {
     const text = host.readFile(name);
@@ -65,6 +72,15 @@ test("the first says what it should", async () => {
   socket.answer("post", { text: "hello" });
   await example;
   expect(said).toEqual(["hello", "posted hello"]);
+});
+
+test("the third connects, with or without a worker", async () => {
+  const fake = fakeWebSocket();
+  vi.stubGlobal("WebSocket", fake.webSocket);
+  vi.stubGlobal("location", { href: "https://host/page" });
+  const contract = first.slice(first.indexOf("const chat"), first.indexOf("const session"));
+  await run(`${contract}\n${third.replace("import.meta.url", '""')}`, { ...client, shared });
+  expect((await fake.next()).url).toBe("wss://host/chat/lobby");
 });
 
 test("the second renders, and calls", async () => {

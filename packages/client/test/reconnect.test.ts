@@ -98,6 +98,7 @@ describe("a session", () => {
     });
     expect([session.status, session.retry]).toEqual(["reconnecting", { attempt: 1, delay: 1000 }]);
     expect(session.closed).toMatchObject({ code: 1012, reason: "restart" });
+    expect(statuses.at(-1)).toBe("reconnecting");
     const waits = session.call.count();
     (await madeAfter(fake, 1000)).fail("refused");
     expect(session.closed).toMatchObject({ code: 1006, reason: "refused", by: "network" });

@@ -236,6 +236,7 @@ describe("connecting", () => {
     ready.open();
     const second = connect(chat, { socket: ready });
     await second.connect();
+    expect(second.status).toBe("open");
     await second.close();
 
     const gone = new FakeSocket("ws://host/chat");
@@ -364,6 +365,7 @@ describe("calls", () => {
     expect(await rejection(session.call.count(undefined, before))).toMatchObject({
       name: "AbortError",
       cause: "why",
+      sent: false,
     });
     const never = rejection(session.call.count(undefined, unsent));
     unsent.abort();
@@ -505,9 +507,13 @@ describe("pushes", () => {
     socket.push("$gap", { push: "said", missed: 2 });
     expect(heard.splice(0)).toEqual(["option a", "on a", "once a", "on a", "2 of said"]);
     session.off("said", listener);
-    unsubscribe();
     socket.push("said", { text: "b" });
-    expect(heard).toEqual(["option b"]);
+    expect(heard.splice(0)).toEqual(["option b"]);
+    unsubscribe();
+    const other = session.on("said", listener);
+    other();
+    socket.push("said", { text: "c" });
+    expect(heard).toEqual(["option c"]);
     await session.close();
   });
 
@@ -575,8 +581,11 @@ describe("pushes", () => {
     const next = session.waitFor("tick");
     const third = session.waitFor("tick", { predicate: (n) => n === 3 });
     const socket = await open();
+    const asked: number[] = [];
+    const second = session.waitFor("tick", { predicate: (n) => asked.push(n) === 2 });
     for (const n of [1, 2, 3, 4]) socket.push("tick", n);
-    expect(await Promise.all([next, third])).toEqual([1, 3]);
+    expect(await Promise.all([next, second, third])).toEqual([1, 2, 3]);
+    expect(asked).toEqual([1, 2]);
     await session.close();
   });
 
@@ -600,7 +609,7 @@ describe("pushes", () => {
     expect(await aborted).toMatchObject({ name: "AbortError", cause: "enough" });
     expect(await rejection(session.waitFor("tick", controller))).toBeInstanceOf(AbortError);
     await vi.advanceTimersByTimeAsync(1000);
-    expect(await late).toBeInstanceOf(TimeoutError);
+    expect(await late).toEqual(new TimeoutError("tick was not pushed in time", false));
     await vi.advanceTimersByTimeAsync(2000);
     expect((await later).message).toBe("tick was not pushed in time");
     const closed = rejection(session.waitFor("tick"));
@@ -668,7 +677,12 @@ describe("closing", () => {
       expect(await connected).toBeInstanceOf(step === "resting" ? DisconnectedError : ClosedError);
       expect(takeReports()).toEqual(["sendLost typing: the client was closed by this client with 1000"]);
       expect(fake.sockets).toHaveLength(step === "dialing" ? 0 : 1);
-      expect(session.status).toBe("closed");
+      if (step === "connecting") {
+        // Some sockets open all the same.
+        (fake.sockets[0] as FakeSocket).readyState = 0;
+        fake.sockets[0]?.open();
+      }
+      expect([session.status, session.retry]).toEqual(["closed", undefined]);
     }
   });
 
@@ -699,7 +713,10 @@ describe("closing", () => {
     expect(() => session.close(1001)).toThrow(OptionError);
     expect(() => session.close(5000)).toThrow("3000 to 4999");
     expect(() => session.close(4000, "é".repeat(62))).toThrow("123 bytes");
-    await session.close(4000, "é".repeat(61));
+    await session.close(3000, `${"é".repeat(61)}!`);
+    const { session: other } = fixture();
+    await other.close(4999);
+    expect([session.closed?.code, other.closed?.code]).toEqual([3000, 4999]);
   });
 
   test("by the listener that hears of the opening works, and everybody hears it in order", async () => {
