@@ -66,7 +66,7 @@ pub enum GenerateError {
     },
     /// Standard output is closed.
     #[error("standard output: {0}")]
-    Stdout(#[source] io::Error),
+    Stdout(io::Error),
     /// With `--check`: the file is another.
     #[error("{} is not what {from} gives now: run the same command without --check", path.display())]
     Stale {

@@ -1,6 +1,5 @@
 //! `wirelark generate ts|asyncapi|schema`: what other languages need of an app's contracts.
 
-use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -28,14 +27,8 @@ async fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {}", in_full(&error));
+            let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::FAILURE
         }
     }
-}
-
-/// An error and its causes, as one line.
-fn in_full(error: &dyn Error) -> String {
-    std::iter::successors(error.source(), |error| error.source())
-        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
