@@ -7,4 +7,6 @@
 
 pub mod api;
 pub mod generate;
+mod shape;
 pub mod source;
+pub mod typescript;
