@@ -58,7 +58,7 @@ pub(crate) fn python() -> Result<()> {
 }
 
 /// The programs under test, and the browser, in the variables the suites read.
-fn servers() -> Result<[(&'static str, PathBuf); 3]> {
+fn servers() -> Result<[(&'static str, PathBuf); 4]> {
     let server = |name: &str| {
         let path = built(Profile::Dev, name);
         let real = fs::canonicalize(&path);
@@ -67,5 +67,10 @@ fn servers() -> Result<[(&'static str, PathBuf); 3]> {
         })
     };
     let chromium = prerequisites::chromium().context("chromium is missing: set CHROMIUM to its path")?;
-    Ok([("CHAT_BIN", server("chat")?), ("CONFORMANCE_BIN", server("conformance")?), ("CHROMIUM", chromium)])
+    Ok([
+        ("CHAT_BIN", server("chat")?),
+        ("CONFORMANCE_BIN", server("conformance")?),
+        ("JUDGEMENTS_BIN", server("examples/judgements")?),
+        ("CHROMIUM", chromium),
+    ])
 }

@@ -7,6 +7,7 @@
 
 pub mod api;
 pub mod generate;
+pub mod json_schema;
 mod shape;
 pub mod source;
 pub mod typescript;

@@ -4,19 +4,19 @@
 //! How each is written is the business of the codec's own tests; here a client and a server must agree on it.
 
 #[path = "contract_types/contract.rs"]
-pub mod contract;
+mod contract;
 #[path = "contract_types/shapes.rs"]
-pub mod shapes;
+mod shapes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use wirelark::App;
 use wirelark::client::{CallError, Format};
 use wirelark::contract::{BigInt, ReportKind};
 use wirelark::testing::{ExpectError as _, Host};
-use wirelark::App;
 
 use self::contract::{SAFE_MAX, Server, Shapes, ShapesTester, app};
 use self::shapes::{
