@@ -8,6 +8,7 @@ pub mod getting_started {}
 
 #[doc = include_str!("../../src/contracts.md")]
 pub mod contracts {}
+
 #[doc = include_str!("../../src/typescript.md")]
 pub mod typescript {}
 
