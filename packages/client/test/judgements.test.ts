@@ -83,7 +83,11 @@ const known: Record<string, (judgement: Judgement) => boolean> = {
       return kind === "Nested" && content === undefined;
     }),
   "serde takes the name of a variant also as the only key of an object": ({ accepted, value }) =>
-    accepted && some(value, (content, key) => variants.includes(key) && content === null),
+    accepted &&
+    some(
+      value,
+      (content, key) => variants.includes(key) && (content === null || keysOf(content).length === 0),
+    ),
   "serde refuses content beside a variant that has none": ({ accepted, value }) =>
     !accepted &&
     some(value, (variant) => {
