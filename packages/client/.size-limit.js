@@ -16,6 +16,7 @@ export default [
   { ...all, name: "share, in a page", path: "dist/share.js", import: "{ shared }", limit: "2 KB" },
   { ...all, name: "share, in the worker", path: "dist/share.js", import: "{ serveTabs }", limit: "2 KB" },
   { ...all, name: "visitor", path: "dist/visitor.js", limit: "0.5 KB" },
+  { ...all, name: "schema, all of it", path: "dist/schema.js", limit: "2 KB" },
   {
     ...all,
     name: "msgpack, with its library",

@@ -6,6 +6,7 @@ export default defineConfig({
     "src/msgpack.ts",
     "src/raw.ts",
     "src/react.ts",
+    "src/schema.ts",
     "src/share.ts",
     "src/testing.ts",
     "src/visitor.ts",
