@@ -13,11 +13,12 @@ use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use parking_lot::Mutex;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use wirelark::auth::User;
 use wirelark::contract::{Contract as _, ContractBuilder, Format, Problem, Session};
 use wirelark::hooks::{Hooks, ReportKind};
+use wirelark::schemars::{self, JsonSchema};
 use wirelark::testing::{Client, ClientEvent, Host};
 use wirelark::{App, Hub, Message, Options, contract, metric_names};
 
@@ -38,6 +39,8 @@ trait Talk {
     /// Never answers.
     async fn forever(&self);
     async fn crash(&self);
+    /// Panics while its argument is read.
+    async fn light(&self, fuse: Option<Fuse>);
     /// Fails with an error that is nobody's business.
     async fn fail(&self) -> wirelark::Result;
     /// Fails with an error made for the caller.
@@ -73,6 +76,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Member {
             }
             _ => Ok(Self { room, name, user: user.map(|user| user.id().to_owned()) }),
         }
+    }
+}
+
+/// Cannot be read without a panic.
+#[derive(Serialize, JsonSchema)]
+struct Fuse;
+
+impl<'de> Deserialize<'de> for Fuse {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        panic!("it went off")
     }
 }
 
@@ -140,6 +153,8 @@ impl TalkServer for Server {
         });
         std::future::pending().await
     }
+
+    async fn light(&self, _: Caller, _: Option<Fuse>) {}
 
     async fn crash(&self, _: Caller) {
         panic!("this call always panics");
@@ -477,8 +492,13 @@ async fn formats_are_not_mixed() {
 async fn a_panic_fails_its_call_alone() {
     let fixture = Fixture::plain();
     let mut client = fixture.join("lobby", "x").await;
-    for (call, error) in [("crash", "the handler panicked"), ("fail", "the password is 1234")] {
-        client.send_text(&request("1", call, &json!({}))).await;
+    let panicked = "the handler panicked";
+    for (call, body, error) in [
+        ("crash", json!({}), panicked),
+        ("light", json!({"fuse": 1}), panicked),
+        ("fail", json!({}), "the password is 1234"),
+    ] {
+        client.send_text(&request("1", call, &body)).await;
         let frame: Value = client.expect_json().await;
         let reference = frame["data"]["reference"].as_str().expect("something to quote").to_owned();
         let expected = json!({

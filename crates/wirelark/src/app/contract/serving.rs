@@ -4,7 +4,7 @@
 //! messages → its token fires → `closed` → its peers no longer see it → its rooms are left.
 
 use std::fmt::Display;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -338,7 +338,11 @@ where
         let number = NonZeroU64::MIN.saturating_add(self.last);
         let session = Session::for_call(Arc::clone(self.attendance.inner()), number);
         let id = Arc::from(&*request.id);
-        Some((entry.invoke)(&self.service.server, session, request, &id).map(|running| {
+        // Decoding runs other people's code, and a handler may fail before there is a future of it.
+        let invoke = || (entry.invoke)(&self.service.server, session, request, &id);
+        let invoked = catch_unwind(AssertUnwindSafe(invoke));
+        let running = invoked.unwrap_or_else(|_| Ok(Box::pin(ready(Err(Failure::Panicked)))));
+        Some(running.map(|running| {
             self.last += 1;
             Begun::Running(Call { number, name: entry.name, id }, running)
         }))
