@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha1::{Digest, Sha1};
 
@@ -98,7 +98,7 @@ pub struct PushDescription {
 }
 
 /// What happens to a push whose receiver reads too slowly. A receiver that keeps up gets everything.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Delivery {
     /// It waits in the outbox. A receiver for whom there is no room left is disconnected with 1013, so that
@@ -424,8 +424,6 @@ impl fmt::Display for Description {
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
 
     /// Somebody.
