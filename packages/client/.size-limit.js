@@ -13,6 +13,7 @@ export default [
     ignore: ["@wirelark/client", "@wirelark/client/raw"],
     limit: "2 KB",
   },
+  { ...all, name: "schema, all of it", path: "dist/schema.js", limit: "2 KB" },
   {
     ...all,
     name: "msgpack, with its library",

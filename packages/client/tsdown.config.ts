@@ -1,7 +1,7 @@
 import { defineConfig } from "tsdown";
 
 export default defineConfig({
-  entry: ["src/index.ts", "src/msgpack.ts", "src/raw.ts", "src/react.ts", "src/testing.ts"],
+  entry: ["src/index.ts", "src/msgpack.ts", "src/raw.ts", "src/react.ts", "src/schema.ts", "src/testing.ts"],
   format: ["esm", "cjs"],
   platform: "neutral",
   target: "es2022",

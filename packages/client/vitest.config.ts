@@ -8,6 +8,7 @@ export default defineConfig({
     // The React entry uses the others by their public names, as everybody does.
     alias: [
       { find: /^@wirelark\/client\/raw$/, replacement: source("raw") },
+      { find: /^@wirelark\/client\/schema$/, replacement: source("schema") },
       { find: /^@wirelark\/client$/, replacement: source("index") },
     ],
   },

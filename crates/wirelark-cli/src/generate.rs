@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::api::{Api, InvalidDocument};
 use crate::source::{Source, SourceError};
+use crate::typescript;
 
 /// Writes what other languages need of an app's contracts.
 ///
@@ -23,6 +24,8 @@ pub struct Generate {
 /// What can be made of a document.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Artefact {
+    /// A TypeScript module: types, validators, and what `connect` of @wirelark/client takes.
+    Ts(Ends),
     /// The document itself, indented and sorted.
     Asyncapi(Ends),
 }
@@ -80,7 +83,7 @@ pub enum GenerateError {
 impl Generate {
     /// Does what the command line says.
     pub async fn run(&self) -> Result<(), GenerateError> {
-        let Artefact::Asyncapi(ends) = &self.artefact;
+        let (Artefact::Ts(ends) | Artefact::Asyncapi(ends)) = &self.artefact;
         let document = ends.from.read().await?;
         let text = self.artefact.of(&document).map_err(|error| {
             let from = ends.from.clone();
@@ -99,8 +102,9 @@ impl Generate {
 impl Artefact {
     /// What is made of a document, as text.
     pub fn of(&self, document: &Value) -> Result<String, InvalidDocument> {
-        Api::from_document(document)?;
+        let api = Api::from_document(document)?;
         match self {
+            Self::Ts(_) => typescript::module(&api),
             Self::Asyncapi(_) => Ok(asyncapi(document)),
         }
     }

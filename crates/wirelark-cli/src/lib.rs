@@ -9,4 +9,6 @@
 pub mod api;
 pub mod check;
 pub mod generate;
+mod shape;
 pub mod source;
+pub mod typescript;
