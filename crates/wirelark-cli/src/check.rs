@@ -152,7 +152,7 @@ impl<'c> Changes<'c> {
             (_, Line::Added) => "added",
             (_, Line::Changed) => "changed",
         };
-        let place_in_line = if place.is_empty() { String::new() } else { format!(" `{place}`") };
+        let place_in_line = if place.is_empty() { String::new() } else { format!(", `{place}`") };
         let contract = self.contract;
         let changelog = format!("- **{word}:** contract `{contract}`{place_in_line}: {what}; {why}.");
         let (place, what, why) = (place.to_owned(), what.to_owned(), why.to_owned());

@@ -39,21 +39,18 @@ pub(super) fn compare(
             (fit::differences(new, old, Sender::Server), fit::differences(old, new, Sender::Server))
         }
     };
-    let mut found: Vec<_> =
-        meeting.iter().map(|difference| (difference, told(difference, direction))).collect();
-    for difference in &otherwise {
-        if !meeting.iter().any(|told| is_about_the_same(&told.path, &difference.path)) {
-            found.push((difference, told_otherwise(difference, direction)));
-        }
-    }
-    found.sort_by(|(a, _), (b, _)| (&a.path, a.kind).cmp(&(&b.path, b.kind)));
-    for (difference, Told { effect, line, what, why }) in found {
-        let place = format!("{place}{}", difference.path);
-        let change = changes.add(effect, line, &place, &what, why);
-        let Difference { sent, taken, .. } = difference;
-        let old_is_sent = (direction == Direction::Input) == meeting.contains(difference);
+    let (meeting, otherwise) = (without_null_twice(meeting), without_null_twice(otherwise));
+    let harmless = otherwise
+        .iter()
+        .filter(|difference| !meeting.iter().any(|told| is_about_the_same(&told.path, &difference.path)));
+    let told = meeting.iter().map(|difference| (difference, told(difference, direction), true));
+    let harmless = harmless.map(|difference| (difference, told_otherwise(difference, direction), false));
+    let mut all: Vec<_> = told.chain(harmless).collect();
+    all.sort_by(|(a, ..), (b, ..)| (&a.path, a.kind).cmp(&(&b.path, b.kind)));
+    for (Difference { path, sent, taken, .. }, Told { effect, line, what, why }, meets) in all {
+        let old_is_sent = (direction == Direction::Input) == meets;
         let (from, to) = if old_is_sent { (sent, taken) } else { (taken, sent) };
-        change.between(from, to);
+        changes.add(effect, line, &format!("{place}{path}"), &what, why).between(from, to);
     }
 }
 
@@ -63,6 +60,25 @@ fn is_about_the_same(told: &str, other: &str) -> bool {
         || other
             .strip_prefix(told)
             .is_some_and(|inside| told.is_empty() || inside.starts_with(['.', '[', '(']))
+}
+
+/// Whether it is about fields that are not known by name.
+fn is_others(difference: &Difference) -> bool {
+    difference.path.ends_with(".*")
+}
+
+/// A field that may be left out may be null as well: of such a field that is told once.
+fn without_null_twice(mut differences: Vec<Difference>) -> Vec<Difference> {
+    let optional: Vec<_> = differences
+        .iter()
+        .filter(|difference| difference.kind == DifferenceKind::MaybeMissing)
+        .map(|difference| difference.path.clone())
+        .collect();
+    differences.retain(|difference| {
+        let null = difference.kind == DifferenceKind::NotTaken && difference.sent == "null";
+        !(null && optional.contains(&difference.path))
+    });
+    differences
 }
 
 /// What there is to say of a difference.
@@ -83,6 +99,7 @@ impl Change {
 /// Of what old clients send and the new server takes, or the other way round.
 fn told(difference: &Difference, direction: Direction) -> Told {
     let Difference { kind, sent, taken, .. } = difference;
+    let others = is_others(difference);
     let effect = if kind.breaks() { Effect::Breaking } else { Effect::Compatible };
     let mut line = Line::Changed;
     let refused = match direction {
@@ -110,7 +127,8 @@ fn told(difference: &Difference, direction: Direction) -> Told {
             (what, "it cannot be shown that everything old clients may send is taken")
         }
         (Direction::Input, DifferenceKind::Ignored) => {
-            ("the field was removed".to_owned(), "what old clients send there is ignored")
+            let what = if others { "other fields are not taken any more" } else { "the field was removed" };
+            (what.to_owned(), "what old clients send there is ignored")
         }
         (_, DifferenceKind::Missing) => ("the field was removed".to_owned(), refused),
         (_, DifferenceKind::MaybeMissing) => ("the field may be left out now".to_owned(), refused),
@@ -124,7 +142,8 @@ fn told(difference: &Difference, direction: Direction) -> Told {
         }
         (_, DifferenceKind::Ignored) => {
             line = Line::Added;
-            (format!("a field was added ({sent})"), "old clients ignore it")
+            let what = if others { "other fields were added" } else { "a field was added" };
+            (format!("{what} ({sent})"), "old clients ignore it")
         }
     };
     Told { effect, line, what, why }
@@ -133,6 +152,7 @@ fn told(difference: &Difference, direction: Direction) -> Told {
 /// Of what new clients send and the old server took, or the other way round.
 fn told_otherwise(difference: &Difference, direction: Direction) -> Told {
     let Difference { kind, sent, taken, .. } = difference;
+    let others = is_others(difference);
     let mut line = Line::Changed;
     let (what, why) = match (direction, kind) {
         (Direction::Input, DifferenceKind::Missing | DifferenceKind::MaybeMissing) => {
@@ -140,16 +160,19 @@ fn told_otherwise(difference: &Difference, direction: Direction) -> Told {
         }
         (Direction::Input, DifferenceKind::Denied | DifferenceKind::Ignored) => {
             line = Line::Added;
-            (format!("an optional field was added ({sent})"), "old clients leave it out")
+            let what = if others { "other fields are taken" } else { "an optional field was added" };
+            (format!("{what} ({sent})"), "old clients leave it out")
         }
         (Direction::Input, DifferenceKind::NotTaken | DifferenceKind::Undecided) => {
-            (format!("{sent} is taken, beside {taken}"), "what old clients send is taken as before")
+            (format!("{sent} is taken now, not only {taken}"), "what old clients send is taken as before")
         }
         (_, DifferenceKind::Missing | DifferenceKind::MaybeMissing) => {
             ("the field is always there now".to_owned(), "old clients take it as before")
         }
         (_, DifferenceKind::Denied | DifferenceKind::Ignored) => {
-            ("an optional field was removed".to_owned(), "old clients do without it")
+            let what =
+                if others { "other fields are not sent any more" } else { "an optional field was removed" };
+            (what.to_owned(), "old clients do without it")
         }
         (_, DifferenceKind::NotTaken | DifferenceKind::Undecided) => {
             (format!("it is not {sent} any more, only {taken}"), "old clients know what is left")

@@ -6,7 +6,7 @@
 //! A pair of places is taken to fit while it is being looked at, so that types which contain themselves come to an
 //! end. Should it turn out not to fit, whatever was concluded meanwhile is forgotten.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -60,7 +60,10 @@ pub(super) fn differences(
 ) -> Vec<Difference> {
     let mut fit = Fit::new(sent.1, taken.1, sender);
     let (sent, taken) = (Place::new(sent.0), Place::new(taken.0));
-    fit.walk(&sent, &taken, "");
+    fit.waiting.push_back((String::new(), (sent.clone(), taken.clone())));
+    while let Some((path, pair)) = fit.waiting.pop_front() {
+        fit.walk(&pair, &path);
+    }
     if !fit.fits(&sent, &taken) && !fit.found.iter().any(|found| found.kind.breaks()) {
         let (sent, taken) = (words::of_place(fit.sent, &sent), words::of_place(fit.taken, &taken));
         fit.found.push(Difference { path: String::new(), kind: DifferenceKind::Undecided, sent, taken });
@@ -99,7 +102,8 @@ struct Fit<'a> {
     trail: Vec<Pair<'a>>,
     refuted: HashSet<Pair<'a>>,
 
-    // What is said of them.
+    // What is said of them. The nearest ones come first, so that paths are short.
+    waiting: VecDeque<(String, Pair<'a>)>,
     walked: HashSet<Pair<'a>>,
     found: Vec<Difference>,
 }
@@ -116,6 +120,7 @@ impl<'a> Fit<'a> {
             assumed: HashSet::new(),
             trail: Vec::new(),
             refuted: HashSet::new(),
+            waiting: VecDeque::new(),
             walked: HashSet::new(),
             found: Vec::new(),
         }
@@ -158,13 +163,12 @@ impl<'a> Fit<'a> {
         })
     }
 
-    /// Says what differs at a place and inside of it. Of a type that is met twice it is said once.
-    fn walk(&mut self, sent: &Place<'a>, taken: &Place<'a>, path: &str) {
-        let pair = (sent.clone(), taken.clone());
+    /// Says what differs at a place, and has what is inside of it wait. Of a type that is met twice it is said once.
+    fn walk(&mut self, pair: &Pair<'a>, path: &str) {
         if !self.walked.insert(pair.clone()) {
             return;
         }
-        let (sent, taken) = self.shapes(&pair);
+        let (sent, taken) = self.shapes(pair);
         let mut not_taken = Vec::new();
         for shape in sent.iter() {
             let path = format!("{path}{}", variant(self.sent, shape, &sent));
@@ -172,8 +176,7 @@ impl<'a> Fit<'a> {
                 self.walk_shape(shape, &taken[best], &path);
                 continue;
             }
-            let variants = are_variants(&sent) && are_variants(&taken);
-            let mut alike = taken.iter().filter(|taken| self.is_alike(shape, taken, variants));
+            let mut alike = taken.iter().filter(|candidate| self.is_alike(shape, candidate, [&sent, &taken]));
             match (alike.next(), alike.next()) {
                 (Some(only), None) => self.walk_shape(shape, only, &path),
                 _ => not_taken.push(shape.clone()),
@@ -205,7 +208,9 @@ impl<'a> Fit<'a> {
     fn walk_shape(&mut self, sent: &Shape<'a>, taken: &Shape<'a>, path: &str) {
         for duty in self.duties(sent, taken) {
             match duty {
-                Duty::Inside(step, sent, taken) => self.walk(&sent, &taken, &format!("{path}{step}")),
+                Duty::Inside(step, sent, taken) => {
+                    self.waiting.push_back((format!("{path}{step}"), (sent, taken)));
+                }
                 Duty::Never(difference) | Duty::Mention(difference) => {
                     let path = format!("{path}{}", difference.path);
                     self.found.push(Difference { path, ..difference });
@@ -214,42 +219,46 @@ impl<'a> Fit<'a> {
         }
     }
 
-    /// Whether the one is meant to be the other, so that it is worth saying where they differ. `variants` are told
-    /// apart by their tags.
-    fn is_alike(&self, sent: &Shape<'a>, taken: &Shape<'a>, variants: bool) -> bool {
+    /// Whether one shape is meant to be the other, so that it is worth saying where they differ; `all` are those of both
+    /// places.
+    fn is_alike(&self, sent: &Shape<'a>, taken: &Shape<'a>, all: [&[Shape<'a>]; 2]) -> bool {
         match (&sent.kind, &taken.kind) {
             (Kind::Number(_), Kind::Number(_))
             | (Kind::Text(_), Kind::Text(_))
             | (Kind::List(_), Kind::List(_)) => true,
             (Kind::Object(ours), Kind::Object(theirs)) => {
-                self.same_tag(ours, theirs) || (!variants && !self.other_tag(ours, theirs))
+                if all.iter().all(|shapes| shapes.len() == 1) {
+                    return true;
+                }
+                match (only_key(ours), only_key(theirs)) {
+                    (None, None) if all.into_iter().all(are_variants) => self.has_same_tag(ours, theirs),
+                    (None, None) => !self.has_other_tag(ours, theirs),
+                    (ours, theirs) => ours == theirs,
+                }
             }
             _ => false,
         }
     }
 
-    /// Whether both have the same constant in the same field, or both have one field only, the same.
-    fn same_tag(&self, sent: &Objects<'a>, taken: &Objects<'a>) -> bool {
-        let only =
-            |objects: &Objects<'a>| match (&objects.others, objects.fields.len(), objects.required.first()) {
-                (Others::Denied, 1, Some(name)) => Some(*name),
-                _ => None,
-            };
-        if let Some(name) = only(sent) {
-            return only(taken) == Some(name);
-        }
-        let mut tags = sent.fields.iter().filter_map(|(name, place)| {
-            Some((literals(self.sent, place)?, literals(self.taken, taken.fields.get(name)?)?))
-        });
-        tags.any(|(ours, theirs)| ours.iter().any(|our| theirs.contains(our)))
+    /// Whether a field has the same constant in both.
+    fn has_same_tag(&self, sent: &Objects<'a>, taken: &Objects<'a>) -> bool {
+        self.tags(sent, taken).any(|(ours, theirs)| ours.iter().any(|our| theirs.contains(our)))
     }
 
     /// Whether a field has one constant here and another one there.
-    fn other_tag(&self, sent: &Objects<'a>, taken: &Objects<'a>) -> bool {
-        let mut tags = sent.fields.iter().filter_map(|(name, place)| {
+    fn has_other_tag(&self, sent: &Objects<'a>, taken: &Objects<'a>) -> bool {
+        self.tags(sent, taken).any(|(ours, theirs)| !ours.iter().any(|our| theirs.contains(our)))
+    }
+
+    /// The constants of fields that have nothing else in both.
+    fn tags(
+        &self,
+        sent: &Objects<'a>,
+        taken: &Objects<'a>,
+    ) -> impl Iterator<Item = (Vec<&'a Value>, Vec<&'a Value>)> {
+        sent.fields.iter().filter_map(|(name, place)| {
             Some((literals(self.sent, place)?, literals(self.taken, taken.fields.get(name)?)?))
-        });
-        tags.any(|(ours, theirs)| !ours.iter().any(|our| theirs.contains(our)))
+        })
     }
 
     fn duties(&self, sent: &Shape<'a>, taken: &Shape<'a>) -> Vec<Duty<'a>> {
@@ -448,11 +457,17 @@ impl Name<'_> {
 
     fn in_words(&self) -> String {
         match self {
-            Self::Is(name) => format!("the key {name}"),
+            Self::Is(name) => format!("the key {name:?}"),
             Self::Of(pattern) => words::of_key_pattern(pattern),
-            Self::Any => "any keys".to_owned(),
+            Self::Any => "any text as key".to_owned(),
         }
     }
+}
+
+/// The key of a variant that is an object with it alone, as serde writes them unless it is told otherwise.
+fn only_key<'a>(object: &Objects<'a>) -> Option<&'a str> {
+    let alone = matches!(object.others, Others::Denied) && object.fields.len() == 1;
+    object.required.first().copied().filter(|_| alone)
 }
 
 /// Whether there are several objects among the shapes of one place.
@@ -488,4 +503,211 @@ fn variant<'a>(definitions: Definitions<'a>, shape: &Shape<'a>, all: &[Shape<'a>
         _ => None,
     });
     tag.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// Types by name, as a document has them.
+    fn types(types: &Value) -> BTreeMap<String, Value> {
+        let types = types.as_object().expect("types by name");
+        types.iter().map(|(name, schema)| (name.clone(), schema.clone())).collect()
+    }
+
+    /// What breaks, as `path kind`.
+    fn breaks(sent: &Value, taken: &Value, of_types: [&Value; 2]) -> Vec<String> {
+        let [sent_types, taken_types] = of_types.map(types);
+        let (sent, taken) = ((sent, Definitions::new(&sent_types)), (taken, Definitions::new(&taken_types)));
+        let found = differences(sent, taken, Sender::Client);
+        let breaking = found.iter().filter(|difference| difference.kind.breaks());
+        breaking.map(|Difference { path, kind, .. }| format!("{path} {kind:?}")).collect()
+    }
+
+    #[track_caller]
+    fn check(sent: &Value, taken: &Value, expected: &[&str]) {
+        let none = json!({});
+        assert_eq!(breaks(sent, taken, [&none, &none]), expected, "{sent} to {taken}");
+    }
+
+    #[test]
+    fn what_is_not_understood_fits_only_itself() {
+        let text = json!({"type": "string"});
+        let word = json!({"type": "string", "pattern": "^[a-z]+$"});
+        check(&word, &word, &[]);
+        check(&word, &text, &[]);
+        check(&text, &word, &[" Undecided"]);
+        check(&word, &json!({"type": "string", "pattern": "^[a-z]*$"}), &[" Undecided"]);
+        let even = json!({"type": "integer", "multipleOf": 2});
+        check(&json!({"type": "integer", "multipleOf": 4}), &even, &[" Undecided"]);
+        let later = json!({"type": "object", "comesLater": true});
+        check(&json!({"type": "object"}), &later, &[" Undecided"]);
+        check(&later, &json!({"type": "object"}), &[]);
+        let not_zero = json!({"type": "integer", "not": {"const": 0}});
+        check(&json!({"type": "integer"}), &not_zero, &[" Undecided"]);
+        let below = json!({"type": "number", "exclusiveMaximum": 1});
+        check(&json!({"type": "number", "maximum": 1}), &below, &[" Undecided"]);
+        check(&below, &below, &[]);
+    }
+
+    #[test]
+    fn a_format_is_a_smaller_set_of_texts() {
+        let uuid = json!({"type": "string", "format": "uuid"});
+        check(&uuid, &json!({"type": "string"}), &[]);
+        check(&json!({"type": "string"}), &uuid, &[" NotTaken"]);
+        check(&json!({"type": "string", "format": "date-time"}), &uuid, &[" Undecided"]);
+    }
+
+    #[test]
+    fn limits_of_integers_come_from_their_formats_too() {
+        let of = |format: &str| json!({"type": "integer", "format": format});
+        check(&of("int32"), &of("int64"), &[]);
+        check(&of("int64"), &of("int32"), &[" NotTaken"]);
+        check(&of("uint8"), &json!({"type": "integer", "minimum": 0, "maximum": 255}), &[]);
+        check(&of("uint8"), &json!({"type": "integer", "exclusiveMinimum": 0}), &[" NotTaken"]);
+        // A script may write more digits than a JavaScript number has.
+        check(&of("uint64"), &of("int64"), &[" NotTaken"]);
+    }
+
+    /// Types that contain themselves, in other ways of writing them.
+    #[test]
+    fn types_within_themselves_come_to_an_end() {
+        let tree = |n: &str| {
+            json!({"Tree": {
+                "type": "object",
+                "properties": {
+                    "n": {"type": "integer", "format": n},
+                    "children": {"type": "array", "items": {"$ref": "#/components/schemas/Tree"}},
+                },
+                "required": ["n", "children"],
+            }})
+        };
+        let root = json!({"$ref": "#/components/schemas/Tree"});
+        assert_eq!(breaks(&root, &root, [&tree("uint8"), &tree("uint8")]), [""; 0]);
+        assert_eq!(breaks(&root, &root, [&tree("uint8"), &tree("uint32")]), [""; 0]);
+        // Said once, and not for each level.
+        assert_eq!(breaks(&root, &root, [&tree("uint32"), &tree("uint8")]), [".n NotTaken"]);
+
+        // The same list, once as a type and once as two that take turns.
+        let link = |to: &str| {
+            let next = json!({"anyOf": [{"$ref": format!("#/components/schemas/{to}")}, {"type": "null"}]});
+            json!({"type": "object", "properties": {"next": next}, "required": ["next"]})
+        };
+        let (one, turns) = (json!({"A": link("A")}), json!({"A": link("B"), "B": link("A")}));
+        let a = json!({"$ref": "#/components/schemas/A"});
+        assert_eq!(breaks(&a, &a, [&one, &turns]), [""; 0]);
+        assert_eq!(breaks(&a, &a, [&turns, &one]), [""; 0]);
+        let ends = json!({"A": link("B"), "B": {"type": "object", "properties": {"next": {"type": "null"}}}});
+        assert_eq!(breaks(&a, &a, [&one, &ends]), [".next.next NotTaken"]);
+        assert_eq!(breaks(&a, &a, [&ends, &one]), [".next.next MaybeMissing"]);
+    }
+
+    /// `B` fits as long as `A` is taken to fit, which it turns out not to.
+    #[test]
+    fn what_follows_from_a_wrong_assumption_is_forgotten() {
+        let to = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+        let types = |n: &str| {
+            let a =
+                json!({"type": "object", "properties": {"b": to("B"), "n": {"type": n}}, "required": ["n"]});
+            json!({"A": a, "B": {"type": "object", "properties": {"a": to("A")}}})
+        };
+        let of = |name: &str| json!({"type": "object", "properties": {"x": to(name)}});
+        let root =
+            |first: &Value, second: &Value| json!({"type": "array", "items": [first, second], "maxItems": 2});
+        let or_anything = |schema: &Value| json!({"anyOf": [schema, {"type": "object"}]});
+        let sent = root(&of("A"), &of("B"));
+        let taken = root(&or_anything(&of("A")), &or_anything(&of("B")));
+        assert_eq!(breaks(&sent, &taken, [&types("string"), &types("integer")]), [""; 0]);
+        let found = breaks(&sent, &sent, [&types("string"), &types("integer")]);
+        assert_eq!(found, ["[0].x.n NotTaken"]);
+    }
+
+    #[test]
+    fn a_type_that_is_nothing_but_itself_fits_nothing() {
+        let odd = json!({"A": {"$ref": "#/components/schemas/A"}});
+        let a = json!({"$ref": "#/components/schemas/A"});
+        assert_eq!(breaks(&a, &a, [&odd, &odd]), [" Undecided"]);
+        assert_eq!(breaks(&a, &json!(true), [&odd, &odd]), [""; 0]);
+        let missing = json!({"$ref": "#/components/schemas/Gone"});
+        assert_eq!(breaks(&json!({"type": "null"}), &missing, [&odd, &odd]), [" Undecided"]);
+    }
+
+    #[test]
+    fn parts_of_an_object_are_one() {
+        let parts = json!({
+            "type": "object",
+            "properties": {"kind": {"const": "a"}},
+            "required": ["kind"],
+            "allOf": [{"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}],
+        });
+        let whole = json!({
+            "type": "object",
+            "properties": {"kind": {"const": "a"}, "n": {"type": "integer"}},
+            "required": ["kind", "n"],
+            "additionalProperties": false,
+        });
+        check(&parts, &whole, &[]);
+        check(&whole, &parts, &[]);
+        let beside = json!({
+            "type": "object",
+            "properties": {"id": {"type": "string"}},
+            "required": ["id"],
+            "oneOf": [
+                {"type": "object", "properties": {"a": {"type": "null"}}, "required": ["a"]},
+                {"type": "object", "properties": {"b": {"type": "null"}}, "required": ["b"]},
+            ],
+        });
+        check(&beside, &beside, &[]);
+        check(&beside, &json!({"type": "object", "required": ["id"]}), &[]);
+        check(
+            &json!({"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}),
+            &beside,
+            &[" NotTaken"],
+        );
+    }
+
+    #[test]
+    fn a_key_of_a_map_may_be_a_known_field() {
+        let map = json!({"type": "object", "additionalProperties": {"type": "integer"}});
+        let known = json!({"type": "object", "properties": {"name": {"type": "string"}}});
+        check(&map, &known, &[".name NotTaken"]);
+        let numbered = json!({
+            "type": "object",
+            "patternProperties": {r"^\d+$": {"type": "integer"}},
+            "additionalProperties": false,
+        });
+        check(&numbered, &known, &[]);
+        check(&known, &numbered, &[".name Denied"]);
+        check(&json!({"type": "object", "properties": {"7": {"type": "integer"}}}), &numbered, &[]);
+    }
+
+    #[test]
+    fn nothing_at_all_may_be_sent_to_anybody() {
+        let never = json!({"not": {}});
+        check(&never, &json!({"type": "string"}), &[]);
+        check(&json!(false), &never, &[]);
+        check(&json!({"type": "string"}), &never, &[" NotTaken"]);
+    }
+
+    #[test]
+    fn what_is_said_about_objects_holds_for_objects_only() {
+        let if_object = json!({"required": ["a"]});
+        check(&json!({"type": "string"}), &if_object, &[]);
+        check(&json!({"type": "object"}), &if_object, &[".a Missing"]);
+        check(&if_object, &json!({"type": "object"}), &[" NotTaken"]);
+    }
+
+    /// It ends, and it does not claim what it has not seen.
+    #[test]
+    fn too_many_variants_are_undecided() {
+        let pair =
+            |n: usize| json!({"oneOf": [{"required": [format!("a{n}")]}, {"required": [format!("b{n}")]}]});
+        let all: Vec<_> = (0..12).map(pair).collect();
+        let many = json!({"type": "object", "allOf": all});
+        check(&many, &many, &[" Undecided"]);
+    }
 }

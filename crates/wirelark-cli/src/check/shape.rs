@@ -175,6 +175,14 @@ impl<'a> Place<'a> {
         definition_name(reference.as_str()?)
     }
 
+    /// The places of which it is one, if that is all there is to say.
+    pub(super) fn alternatives(&self) -> Option<Vec<Self>> {
+        let [Value::Object(keywords)] = self.0[..] else { return None };
+        let all = keywords.get("anyOf").map(list)?;
+        let alone = keywords.keys().all(|keyword| keyword == "anyOf" || READ.contains(&&**keyword));
+        alone.then(|| all.iter().map(Place::new).collect())
+    }
+
     /// What has to fit both.
     fn and(&self, other: &Self) -> Self {
         let mut schemas = self.0.clone();

@@ -9,7 +9,7 @@ const SHOWN_MAX: usize = 8;
 
 /// What may stand at a place.
 pub(super) fn of_place<'a>(definitions: Definitions<'a>, place: &Place<'a>) -> String {
-    Words { definitions, depth: 0 }.place(place)
+    Words { definitions, depth: 0 }.inside(place)
 }
 
 /// What has one of these shapes.
@@ -30,17 +30,18 @@ pub(super) fn of_field(name: &str) -> String {
 
 /// What keys a map takes.
 pub(super) fn of_keys(objects: &Objects<'_>) -> String {
-    let fields = objects.fields.keys().map(|name| format!("{name:?}"));
+    let fields = objects.fields.keys().map(|name| format!("{name:?} as key"));
     let patterns = objects.patterns.keys().map(|pattern| of_key_pattern(pattern));
     let keys: Vec<_> = fields.chain(patterns).collect();
-    if keys.is_empty() { "no keys".to_owned() } else { format!("the keys {}", either(&keys)) }
+    if keys.is_empty() { "no key".to_owned() } else { either(&keys) }
 }
 
+/// What keys have this pattern.
 pub(super) fn of_key_pattern(pattern: &str) -> String {
     match pattern {
-        r"^\d+$" => "integers that are not negative, as keys".to_owned(),
-        r"^-?\d+$" => "integers, as keys".to_owned(),
-        other => format!("keys of the pattern {other}"),
+        r"^\d+$" => "integer from 0 as key".to_owned(),
+        r"^-?\d+$" => "integer as key".to_owned(),
+        other => format!("text as key (pattern: {other})"),
     }
 }
 
@@ -50,20 +51,16 @@ struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    fn place(&self, place: &Place<'a>) -> String {
-        match place.type_name() {
-            Some(name) if self.depth > 0 => name.to_owned(),
-            _ => self.shapes(&self.definitions.shapes(place)),
-        }
-    }
-
-    /// A place inside of what is being told.
+    /// A place inside of what is being told: types that have a name are not told again.
     fn inside(&self, place: &Place<'a>) -> String {
         let inside = Self { definitions: self.definitions, depth: self.depth + 1 };
-        match place.type_name() {
-            Some(name) => name.to_owned(),
-            None if inside.depth > DEPTH_MAX => "..".to_owned(),
-            None => inside.place(place),
+        match (place.type_name(), place.alternatives()) {
+            (Some(name), _) => name.to_owned(),
+            (None, _) if inside.depth > DEPTH_MAX => "..".to_owned(),
+            (None, Some(alternatives)) => {
+                either(&alternatives.iter().map(|place| self.inside(place)).collect::<Vec<_>>())
+            }
+            (None, None) => inside.shapes(&self.definitions.shapes(place)),
         }
     }
 
