@@ -13,10 +13,10 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use wirelark::App;
 use wirelark::client::{CallError, Format};
 use wirelark::contract::{BigInt, ReportKind};
 use wirelark::testing::{ExpectError as _, Host};
-use wirelark::App;
 
 use self::contract::{SAFE_MAX, Server, Shapes, ShapesTester, app};
 use self::shapes::{

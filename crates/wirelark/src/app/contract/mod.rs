@@ -73,12 +73,14 @@ pub struct ContractBuilder<C, T, D> {
     format: Format,
     format_of: Option<FormatOf>,
     versions: Versions,
+    /// The first thing that was given as a version and is none.
+    no_version: Option<Box<str>>,
 }
 
 /// Which versions of the contract clients may be made from.
 enum Versions {
     /// The server's own, and those with one of these hashes.
-    OneOf(Vec<Box<str>>),
+    OneOf(Vec<ContractHash>),
     Any,
 }
 
@@ -102,6 +104,7 @@ where
         format: Format::Json,
         format_of: None,
         versions: Versions::OneOf(Vec::new()),
+        no_version: None,
     }
 }
 
@@ -177,8 +180,14 @@ impl<C, T, D> ContractBuilder<C, T, D> {
     /// # let _ = wirelark::App::new().contract("/chat", chat);
     /// ```
     pub fn also_accepts<H: AsRef<str>>(mut self, hashes: impl IntoIterator<Item = H>) -> Self {
-        if let Versions::OneOf(accepted) = &mut self.versions {
-            accepted.extend(hashes.into_iter().map(|hash| hash.as_ref().into()));
+        for hash in hashes {
+            match (ContractHash::parse(hash.as_ref()), &mut self.versions) {
+                (Some(version), Versions::OneOf(accepted)) => accepted.push(version),
+                (Some(_), Versions::Any) => {}
+                (None, _) => {
+                    self.no_version.get_or_insert_with(|| hash.as_ref().into());
+                }
+            }
         }
         self
     }
@@ -219,10 +228,7 @@ where
             call_timeout: self.call_timeout,
         });
         let versions = match self.versions {
-            Versions::OneOf(accepted) => {
-                let accepted = accepted.iter().filter_map(|hash| ContractHash::parse(hash));
-                Some([C::describe().hash()].into_iter().chain(accepted).collect())
-            }
+            Versions::OneOf(accepted) => Some([C::describe().hash()].into_iter().chain(accepted).collect()),
             Versions::Any => None,
         };
         let call = call(service, self.format, self.format_of, versions, state);
@@ -242,9 +248,7 @@ where
         let description = C::describe();
         description.check()?;
         let contract = description.name;
-        if let Versions::OneOf(accepted) = &self.versions
-            && let Some(hash) = accepted.iter().find(|hash| ContractHash::parse(hash).is_none())
-        {
+        if let Some(hash) = &self.no_version {
             return Err(ContractError::Version { contract, hash: hash.clone() });
         }
         for call in &description.calls {
