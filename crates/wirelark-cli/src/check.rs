@@ -11,9 +11,9 @@ mod bodies;
 mod command;
 mod contracts;
 mod fit;
+mod form;
 mod path;
 mod report;
-mod shape;
 mod words;
 
 use serde::Serialize;

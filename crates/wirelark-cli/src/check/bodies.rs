@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::api::Api;
 
 use super::fit::{self, Difference, DifferenceKind, Sender};
-use super::shape::Definitions;
+use super::form::Definitions;
 use super::{Change, Changes, Effect, Line};
 
 /// Which way a value travels.

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::shape::{Definitions, Kind, Lists, Numbers, Objects, Others, Place, Shape};
+use super::form::{Definitions, Form, Kind, Lists, Numbers, Objects, Others, Place};
 use super::words;
 
 /// Pairs of places that are looked at before we give up on a schema that somebody has made for the purpose.
@@ -80,7 +80,7 @@ pub(super) enum Sender {
     Client,
 }
 
-/// What has to hold so that one shape fits another.
+/// What has to hold so that one form fits another.
 enum Duty<'a> {
     /// What is sent at a place inside fits what is taken there.
     Inside(String, Place<'a>, Place<'a>),
@@ -94,7 +94,7 @@ struct Fit<'a> {
     sent: Definitions<'a>,
     taken: Definitions<'a>,
     sender: Sender,
-    shapes: [HashMap<Place<'a>, Rc<[Shape<'a>]>>; 2],
+    forms: [HashMap<Place<'a>, Rc<[Form<'a>]>>; 2],
 
     // What is known of pairs.
     assumed: HashSet<Pair<'a>>,
@@ -116,7 +116,7 @@ impl<'a> Fit<'a> {
             sent,
             taken,
             sender,
-            shapes: Default::default(),
+            forms: Default::default(),
             assumed: HashSet::new(),
             trail: Vec::new(),
             refuted: HashSet::new(),
@@ -126,10 +126,10 @@ impl<'a> Fit<'a> {
         }
     }
 
-    fn shapes(&mut self, (sent, taken): &Pair<'a>) -> (Rc<[Shape<'a>]>, Rc<[Shape<'a>]>) {
-        let [of_sent, of_taken] = &mut self.shapes;
-        let sent = of_sent.entry(sent.clone()).or_insert_with(|| self.sent.shapes(sent).into());
-        let taken = of_taken.entry(taken.clone()).or_insert_with(|| self.taken.shapes(taken).into());
+    fn forms(&mut self, (sent, taken): &Pair<'a>) -> (Rc<[Form<'a>]>, Rc<[Form<'a>]>) {
+        let [of_sent, of_taken] = &mut self.forms;
+        let sent = of_sent.entry(sent.clone()).or_insert_with(|| self.sent.forms(sent).into());
+        let taken = of_taken.entry(taken.clone()).or_insert_with(|| self.taken.forms(taken).into());
         (Rc::clone(sent), Rc::clone(taken))
     }
 
@@ -144,8 +144,8 @@ impl<'a> Fit<'a> {
         let before = self.trail.len();
         self.trail.push(pair.clone());
         self.assumed.insert(pair.clone());
-        let (sent, taken) = self.shapes(&pair);
-        let fits = sent.iter().all(|sent| taken.iter().any(|taken| self.shape_fits(sent, taken)));
+        let (sent, taken) = self.forms(&pair);
+        let fits = sent.iter().all(|sent| taken.iter().any(|taken| self.form_fits(sent, taken)));
         if !fits {
             for concluded in self.trail.drain(before..) {
                 self.assumed.remove(&concluded);
@@ -155,7 +155,7 @@ impl<'a> Fit<'a> {
         fits
     }
 
-    fn shape_fits(&mut self, sent: &Shape<'a>, taken: &Shape<'a>) -> bool {
+    fn form_fits(&mut self, sent: &Form<'a>, taken: &Form<'a>) -> bool {
         self.duties(sent, taken).iter().all(|duty| match duty {
             Duty::Inside(_, sent, taken) => self.fits(sent, taken),
             Duty::Never(_) => false,
@@ -168,36 +168,35 @@ impl<'a> Fit<'a> {
         if !self.walked.insert(pair.clone()) {
             return;
         }
-        let (sent, taken) = self.shapes(pair);
+        let (sent, taken) = self.forms(pair);
         let mut not_taken = Vec::new();
-        for shape in sent.iter() {
-            let path = format!("{path}{}", variant(self.sent, shape, &sent));
-            if let Some(best) = self.best(shape, &taken) {
-                self.walk_shape(shape, &taken[best], &path);
+        for form in sent.iter() {
+            let path = format!("{path}{}", variant(self.sent, form, &sent));
+            if let Some(best) = self.best(form, &taken) {
+                self.walk_form(form, &taken[best], &path);
                 continue;
             }
-            let mut alike = taken.iter().filter(|candidate| self.is_alike(shape, candidate, [&sent, &taken]));
+            let mut alike = taken.iter().filter(|candidate| self.is_alike(form, candidate, [&sent, &taken]));
             match (alike.next(), alike.next()) {
-                (Some(only), None) => self.walk_shape(shape, only, &path),
-                _ => not_taken.push(shape.clone()),
+                (Some(only), None) => self.walk_form(form, only, &path),
+                _ => not_taken.push(form.clone()),
             }
         }
         if !not_taken.is_empty() {
             let undecided =
-                not_taken.iter().chain(taken.iter()).any(|shape| matches!(shape.kind, Kind::Unknown(_)));
+                not_taken.iter().chain(taken.iter()).any(|form| matches!(form.kind, Kind::Unknown(_)));
             self.found.push(Difference {
                 path: path.to_owned(),
                 kind: if undecided { DifferenceKind::Undecided } else { DifferenceKind::NotTaken },
-                sent: words::of_shapes(self.sent, &not_taken),
-                taken: words::of_shapes(self.taken, &taken),
+                sent: words::of_forms(self.sent, &not_taken),
+                taken: words::of_forms(self.taken, &taken),
             });
         }
     }
 
-    /// Of the shapes that take this one, that which makes most of it.
-    fn best(&mut self, sent: &Shape<'a>, taken: &[Shape<'a>]) -> Option<usize> {
-        let fitting: Vec<_> =
-            (0..taken.len()).filter(|&index| self.shape_fits(sent, &taken[index])).collect();
+    /// Of the forms that take this one, that which makes most of it.
+    fn best(&mut self, sent: &Form<'a>, taken: &[Form<'a>]) -> Option<usize> {
+        let fitting: Vec<_> = (0..taken.len()).filter(|&index| self.form_fits(sent, &taken[index])).collect();
         let mentions = |index: &usize| {
             let duties = self.duties(sent, &taken[*index]);
             duties.iter().filter(|duty| matches!(duty, Duty::Mention(_))).count()
@@ -205,7 +204,7 @@ impl<'a> Fit<'a> {
         fitting.into_iter().min_by_key(mentions)
     }
 
-    fn walk_shape(&mut self, sent: &Shape<'a>, taken: &Shape<'a>, path: &str) {
+    fn walk_form(&mut self, sent: &Form<'a>, taken: &Form<'a>, path: &str) {
         for duty in self.duties(sent, taken) {
             match duty {
                 Duty::Inside(step, sent, taken) => {
@@ -219,15 +218,15 @@ impl<'a> Fit<'a> {
         }
     }
 
-    /// Whether one shape is meant to be the other, so that it is worth saying where they differ; `all` are those of both
+    /// Whether one form is meant to be the other, so that it is worth saying where they differ; `all` are those of both
     /// places.
-    fn is_alike(&self, sent: &Shape<'a>, taken: &Shape<'a>, all: [&[Shape<'a>]; 2]) -> bool {
+    fn is_alike(&self, sent: &Form<'a>, taken: &Form<'a>, all: [&[Form<'a>]; 2]) -> bool {
         match (&sent.kind, &taken.kind) {
             (Kind::Number(_), Kind::Number(_))
             | (Kind::Text(_), Kind::Text(_))
             | (Kind::List(_), Kind::List(_)) => true,
             (Kind::Object(ours), Kind::Object(theirs)) => {
-                if all.iter().all(|shapes| shapes.len() == 1) {
+                if all.iter().all(|forms| forms.len() == 1) {
                     return true;
                 }
                 match (only_key(ours), only_key(theirs)) {
@@ -261,14 +260,14 @@ impl<'a> Fit<'a> {
         })
     }
 
-    fn duties(&self, sent: &Shape<'a>, taken: &Shape<'a>) -> Vec<Duty<'a>> {
+    fn duties(&self, sent: &Form<'a>, taken: &Form<'a>) -> Vec<Duty<'a>> {
         let mut duties = Vec::new();
         let whole = |kind| {
             Duty::Never(Difference {
                 path: String::new(),
                 kind,
-                sent: words::of_shapes(self.sent, std::slice::from_ref(sent)),
-                taken: words::of_shapes(self.taken, std::slice::from_ref(taken)),
+                sent: words::of_forms(self.sent, std::slice::from_ref(sent)),
+                taken: words::of_forms(self.taken, std::slice::from_ref(taken)),
             })
         };
         match (&sent.kind, &taken.kind) {
@@ -470,9 +469,9 @@ fn only_key<'a>(object: &Objects<'a>) -> Option<&'a str> {
     object.required.first().copied().filter(|_| alone)
 }
 
-/// Whether there are several objects among the shapes of one place.
-fn are_variants(shapes: &[Shape<'_>]) -> bool {
-    shapes.iter().filter(|shape| matches!(shape.kind, Kind::Object(_))).count() > 1
+/// Whether there are several objects among the forms of one place.
+fn are_variants(forms: &[Form<'_>]) -> bool {
+    forms.iter().filter(|form| matches!(form.kind, Kind::Object(_))).count() > 1
 }
 
 fn is_digits(name: &str) -> bool {
@@ -481,9 +480,9 @@ fn is_digits(name: &str) -> bool {
 
 /// The constants of a place that has no other values.
 fn literals<'a>(definitions: Definitions<'a>, place: &Place<'a>) -> Option<Vec<&'a Value>> {
-    let shapes = definitions.shapes(place).into_iter();
-    let literals: Option<Vec<_>> = shapes
-        .map(|shape| match shape.kind {
+    let forms = definitions.forms(place).into_iter();
+    let literals: Option<Vec<_>> = forms
+        .map(|form| match form.kind {
             Kind::Literal(value) => Some(value),
             _ => None,
         })
@@ -492,8 +491,8 @@ fn literals<'a>(definitions: Definitions<'a>, place: &Place<'a>) -> Option<Vec<&
 }
 
 /// How a path tells the variant it goes through, if there are several: by the field that tells them apart.
-fn variant<'a>(definitions: Definitions<'a>, shape: &Shape<'a>, all: &[Shape<'a>]) -> String {
-    let Kind::Object(object) = &shape.kind else { return String::new() };
+fn variant<'a>(definitions: Definitions<'a>, form: &Form<'a>, all: &[Form<'a>]) -> String {
+    let Kind::Object(object) = &form.kind else { return String::new() };
     if !are_variants(all) {
         return String::new();
     }

@@ -1,8 +1,9 @@
 //! What a schema allows, in a form in which two schemas can be compared.
 //!
-//! A schema becomes a list of shapes: a value fits the schema if it fits one of them. References are followed,
-//! `allOf` and keywords beside a `oneOf` are worked into each shape, and what stands inside a list or an object stays
-//! a [`Place`], to be looked at when it is its turn. That way a type may contain itself.
+//! A schema becomes a list of forms: a value fits the schema if it fits one of them. References are followed, `allOf`
+//! and keywords beside a `oneOf` are worked into each form, and what stands inside a list or an object stays a
+//! [`Place`], to be looked at when it is its turn. That way a type may contain itself. (Its shape as it was written,
+//! which a generated module needs, is something else: [`crate::shape`].)
 //!
 //! Nothing is guessed: a keyword that is not understood is kept as it is, and whoever compares has to find the same
 //! one on the other side.
@@ -12,8 +13,8 @@ use std::hash::{Hash, Hasher};
 
 use serde_json::{Map, Value};
 
-/// Shapes of one place beyond which nobody could read what we would say about it.
-const SHAPES_MAX: usize = 512;
+/// Forms of one place beyond which nobody could read what we would say about it.
+const FORMS_MAX: usize = 512;
 
 /// The types that the schemas of one document refer to.
 #[derive(Clone, Copy, Debug)]
@@ -25,9 +26,9 @@ pub(super) struct Definitions<'a>(&'a BTreeMap<String, Value>);
 #[derive(Clone, Debug)]
 pub(super) struct Place<'a>(Vec<&'a Value>);
 
-/// One of the shapes a value may have.
+/// One of the forms a value may have.
 #[derive(Clone, Debug)]
-pub(super) struct Shape<'a> {
+pub(super) struct Form<'a> {
     pub(super) kind: Kind<'a>,
     /// Keywords whose meaning we do not know, or do not compare but for equality, such as `pattern`.
     pub(super) rules: BTreeMap<&'a str, &'a Value>,
@@ -103,50 +104,50 @@ impl<'a> Definitions<'a> {
         self.0.get(definition_name(reference)?)
     }
 
-    /// The shapes of what fits all schemas of a place. None of them: nothing fits.
-    pub(super) fn shapes(self, place: &Place<'a>) -> Vec<Shape<'a>> {
+    /// The forms of what fits all schemas of a place. None of them: nothing fits.
+    pub(super) fn forms(self, place: &Place<'a>) -> Vec<Form<'a>> {
         let mut refs = Vec::new();
-        let each = place.0.iter().map(|schema| self.shapes_of(schema, &mut refs));
-        limited(each.fold(vec![Shape::ANYTHING], |shapes, also| meet_each(&shapes, &also)))
+        let each = place.0.iter().map(|schema| self.forms_of(schema, &mut refs));
+        limited(each.fold(vec![Form::ANYTHING], |forms, also| meet_each(&forms, &also)))
     }
 
     /// `refs` are the references that were followed to come here, without entering a list or an object.
-    fn shapes_of(self, schema: &'a Value, refs: &mut Vec<&'a str>) -> Vec<Shape<'a>> {
+    fn forms_of(self, schema: &'a Value, refs: &mut Vec<&'a str>) -> Vec<Form<'a>> {
         let keywords = match schema {
-            Value::Bool(true) => return vec![Shape::ANYTHING],
+            Value::Bool(true) => return vec![Form::ANYTHING],
             Value::Bool(false) => return Vec::new(),
             Value::Object(keywords) => keywords,
-            _ => return vec![Shape::unknown("it is no JSON Schema")],
+            _ => return vec![Form::unknown("it is no JSON Schema")],
         };
-        let mut shapes = plain_shapes(keywords);
+        let mut forms = plain_forms(keywords);
         if let Some(reference) = keywords.get("$ref") {
-            shapes = meet_each(&shapes, &self.shapes_of_ref(reference, refs));
+            forms = meet_each(&forms, &self.forms_of_ref(reference, refs));
         }
         for one_of in ["oneOf", "anyOf"].into_iter().filter_map(|keyword| keywords.get(keyword)) {
             // Of a `oneOf`, too, serde takes the first that fits.
-            let union: Vec<_> = list(one_of).iter().flat_map(|schema| self.shapes_of(schema, refs)).collect();
-            shapes = limited(meet_each(&shapes, &union));
+            let union: Vec<_> = list(one_of).iter().flat_map(|schema| self.forms_of(schema, refs)).collect();
+            forms = limited(meet_each(&forms, &union));
         }
         for schema in keywords.get("allOf").map(list).unwrap_or_default() {
-            shapes = limited(meet_each(&shapes, &self.shapes_of(schema, refs)));
+            forms = limited(meet_each(&forms, &self.forms_of(schema, refs)));
         }
-        shapes
+        forms
     }
 
-    fn shapes_of_ref(self, reference: &'a Value, refs: &mut Vec<&'a str>) -> Vec<Shape<'a>> {
+    fn forms_of_ref(self, reference: &'a Value, refs: &mut Vec<&'a str>) -> Vec<Form<'a>> {
         let Some(reference) = reference.as_str() else {
-            return vec![Shape::unknown("its reference is no text")];
+            return vec![Form::unknown("its reference is no text")];
         };
         let Some(schema) = self.resolve(reference) else {
-            return vec![Shape::unknown("it refers to a type that is not in the document")];
+            return vec![Form::unknown("it refers to a type that is not in the document")];
         };
         if refs.contains(&reference) {
-            return vec![Shape::unknown("its type is nothing but itself")];
+            return vec![Form::unknown("its type is nothing but itself")];
         }
         refs.push(reference);
-        let shapes = self.shapes_of(schema, refs);
+        let forms = self.forms_of(schema, refs);
         refs.pop();
-        shapes
+        forms
     }
 }
 
@@ -233,7 +234,7 @@ const READ: [&str; 13] = [
     "writeOnly",
 ];
 
-/// Keywords of which each schema's shapes are made, beside those for a type.
+/// Keywords of which each schema's forms are made, beside those for a type.
 const STRUCTURE: [&str; 7] = ["$ref", "allOf", "anyOf", "const", "enum", "oneOf", "type"];
 
 const FOR_NUMBERS: [&str; 4] = ["exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum"];
@@ -246,37 +247,37 @@ static NULL: Value = Value::Null;
 static TRUE: Value = Value::Bool(true);
 static FALSE: Value = Value::Bool(false);
 
-/// The shapes of a schema's own keywords, before those that combine schemas.
-fn plain_shapes<'a>(keywords: &'a Map<String, Value>) -> Vec<Shape<'a>> {
+/// The forms of a schema's own keywords, before those that combine schemas.
+fn plain_forms<'a>(keywords: &'a Map<String, Value>) -> Vec<Form<'a>> {
     if keywords.get("not").is_some_and(is_anything) {
         return Vec::new();
     }
-    let mut shapes = match keywords.get("type") {
+    let mut forms = match keywords.get("type") {
         Some(Value::String(name)) => of_type(name, keywords),
         Some(Value::Array(names)) => {
             names.iter().filter_map(Value::as_str).flat_map(|name| of_type(name, keywords)).collect()
         }
         // What is said about objects holds if the value is one.
         _ if about_a_type(keywords) => TYPES.into_iter().flat_map(|name| of_type(name, keywords)).collect(),
-        _ => vec![Shape::ANYTHING],
+        _ => vec![Form::ANYTHING],
     };
     let literals = match (keywords.get("const"), keywords.get("enum")) {
         (Some(value), _) => Some(std::slice::from_ref(value)),
         (None, values) => values.map(list),
     };
     if let Some(literals) = literals {
-        let literals: Vec<_> = literals.iter().map(Shape::literal).collect();
-        shapes = meet_each(&shapes, &literals);
+        let literals: Vec<_> = literals.iter().map(Form::literal).collect();
+        forms = meet_each(&forms, &literals);
     }
     let understood = [&FOR_TEXTS[..], &FOR_LISTS, &FOR_OBJECTS, &STRUCTURE, &READ].concat();
     for (keyword, value) in keywords {
         if !understood.contains(&&**keyword) && !keyword.starts_with("x-") {
-            for shape in shapes.iter_mut().filter(|shape| !shape.has_made_use_of(keyword)) {
-                shape.rules.insert(keyword, value);
+            for form in forms.iter_mut().filter(|form| !form.has_made_use_of(keyword)) {
+                form.rules.insert(keyword, value);
             }
         }
     }
-    shapes
+    forms
 }
 
 fn about_a_type(keywords: &Map<String, Value>) -> bool {
@@ -288,10 +289,10 @@ fn is_anything(schema: &Value) -> bool {
     matches!(schema, Value::Bool(true)) || schema.as_object().is_some_and(Map::is_empty)
 }
 
-fn of_type<'a>(name: &str, keywords: &'a Map<String, Value>) -> Vec<Shape<'a>> {
+fn of_type<'a>(name: &str, keywords: &'a Map<String, Value>) -> Vec<Form<'a>> {
     let kind = match name {
         "null" => Kind::Literal(&NULL),
-        "boolean" => return vec![Shape::literal(&TRUE), Shape::literal(&FALSE)],
+        "boolean" => return vec![Form::literal(&TRUE), Form::literal(&FALSE)],
         "integer" | "number" => Kind::Number(Numbers::new(name == "integer", keywords)),
         "string" => Kind::Text(Texts::new(keywords)),
         "array" => Kind::List(Lists::new(keywords)),
@@ -301,7 +302,7 @@ fn of_type<'a>(name: &str, keywords: &'a Map<String, Value>) -> Vec<Shape<'a>> {
     vec![kind.into()]
 }
 
-impl<'a> Shape<'a> {
+impl<'a> Form<'a> {
     const ANYTHING: Self = Self { kind: Kind::Anything, rules: BTreeMap::new() };
 
     fn literal(value: &'a Value) -> Self {
@@ -342,7 +343,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-impl<'a> From<Kind<'a>> for Shape<'a> {
+impl<'a> From<Kind<'a>> for Form<'a> {
     fn from(kind: Kind<'a>) -> Self {
         Self { kind, rules: BTreeMap::new() }
     }
@@ -592,12 +593,12 @@ fn both<'a>(
     both
 }
 
-fn meet_each<'a>(ours: &[Shape<'a>], theirs: &[Shape<'a>]) -> Vec<Shape<'a>> {
+fn meet_each<'a>(ours: &[Form<'a>], theirs: &[Form<'a>]) -> Vec<Form<'a>> {
     ours.iter().flat_map(|our| theirs.iter().filter_map(|their| our.meet(their))).collect()
 }
 
-fn limited(shapes: Vec<Shape<'_>>) -> Vec<Shape<'_>> {
-    if shapes.len() > SHAPES_MAX { vec![Shape::unknown("it has too many variants")] } else { shapes }
+fn limited(forms: Vec<Form<'_>>) -> Vec<Form<'_>> {
+    if forms.len() > FORMS_MAX { vec![Form::unknown("it has too many variants")] } else { forms }
 }
 
 /// A keyword's value as a list; what is none has nothing in it.

@@ -1,6 +1,6 @@
 //! Schemas in words, for people who know their types better than JSON Schema.
 
-use super::shape::{Definitions, Kind, Lists, Numbers, Objects, Others, Place, Shape, Texts};
+use super::form::{Definitions, Form, Kind, Lists, Numbers, Objects, Others, Place, Texts};
 
 /// How far we look into a value before a type is a word.
 const DEPTH_MAX: usize = 2;
@@ -12,9 +12,9 @@ pub(super) fn of_place<'a>(definitions: Definitions<'a>, place: &Place<'a>) -> S
     Words { definitions, depth: 0 }.inside(place)
 }
 
-/// What has one of these shapes.
-pub(super) fn of_shapes<'a>(definitions: Definitions<'a>, shapes: &[Shape<'a>]) -> String {
-    Words { definitions, depth: 0 }.shapes(shapes)
+/// What has one of these forms.
+pub(super) fn of_forms<'a>(definitions: Definitions<'a>, forms: &[Form<'a>]) -> String {
+    Words { definitions, depth: 0 }.forms(forms)
 }
 
 /// A list with its length.
@@ -60,14 +60,14 @@ impl<'a> Words<'a> {
             (None, Some(alternatives)) => {
                 either(&alternatives.iter().map(|place| self.inside(place)).collect::<Vec<_>>())
             }
-            (None, None) => inside.shapes(&self.definitions.shapes(place)),
+            (None, None) => inside.forms(&self.definitions.forms(place)),
         }
     }
 
-    fn shapes(&self, shapes: &[Shape<'a>]) -> String {
+    fn forms(&self, forms: &[Form<'a>]) -> String {
         let mut words: Vec<String> = Vec::new();
-        for shape in shapes {
-            let word = self.shape(shape);
+        for form in forms {
+            let word = self.form(form);
             if !words.contains(&word) {
                 words.push(word);
             }
@@ -80,8 +80,8 @@ impl<'a> Words<'a> {
         if words.is_empty() { "nothing at all".to_owned() } else { either(&words) }
     }
 
-    fn shape(&self, shape: &Shape<'a>) -> String {
-        let kind = match &shape.kind {
+    fn form(&self, form: &Form<'a>) -> String {
+        let kind = match &form.kind {
             Kind::Anything => "anything".to_owned(),
             Kind::Literal(value) => value.to_string(),
             Kind::Number(numbers) => of_numbers(*numbers),
@@ -90,7 +90,7 @@ impl<'a> Words<'a> {
             Kind::Object(objects) => self.object(objects),
             Kind::Unknown(why) => format!("something unknown, because {why}"),
         };
-        let rules = shape.rules.iter().map(|(keyword, rule)| match rule.as_str() {
+        let rules = form.rules.iter().map(|(keyword, rule)| match rule.as_str() {
             Some(text) => format!(" ({keyword}: {text})"),
             None => format!(" ({keyword}: {rule})"),
         });
