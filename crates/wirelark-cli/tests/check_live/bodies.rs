@@ -1,6 +1,7 @@
 //! Changes of what travels: in an input, where an old client sends, and in an answer and a push, where it reads.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use serde::de::{DeserializeOwned, Error as _};
@@ -10,7 +11,7 @@ use wirelark::client::Client;
 use wirelark::contract::{BigInt, Calls, Delivery, Description, Problem, Push};
 use wirelark::schemars::{self, JsonSchema};
 
-use super::{Case, Served, Version};
+use super::{Case, Script, Served, Version};
 
 /// Types with everything that a value that travels needs.
 macro_rules! data {
@@ -46,7 +47,9 @@ data! {
     struct Chain { n: u8, next: Option<Box<Self>> }
     struct OpenTree { n: u8, #[serde(default)] children: Vec<Self> }
 
+    #[derive(PartialEq, Eq, PartialOrd, Ord)]
     enum Two { Red, Green }
+    #[derive(PartialEq, Eq, PartialOrd, Ord)]
     enum Three { Red, Green, Blue }
     enum TwoRenamed { Red, Verdant }
     #[serde(rename_all = "lowercase")]
@@ -137,6 +140,10 @@ fn inputs() -> Vec<Case> {
         input::<AB, ABDefault>("a field gets a default", ok, ab()),
         input::<u8, Option<u8>>("null is allowed", ok, bytes()),
         input::<Option<u8>, u8>("null is not allowed any more", breaks, vec![json!(1), json!(null)]),
+        input::<NonZeroU8, u8>("a number may be zero", ok, vec![json!(1)]),
+        input::<u8, NonZeroU8>("a number may not be zero any more", breaks, vec![json!(0)]),
+        input::<bool, String>("a boolean becomes text", breaks, vec![json!(true)]),
+        input::<bool, Option<bool>>("a boolean may be null", ok, vec![json!(true), json!(false)]),
         input::<u8, u32>("an integer is widened", ok, bytes()),
         input::<u32, u8>("an integer is narrowed", breaks, words()),
         input::<u32, i32>("an integer loses its upper half", breaks, words()),
@@ -229,6 +236,13 @@ fn inputs() -> Vec<Case> {
             breaks,
             vec![json!({"x": 256})],
         ),
+        input::<Map<Two, u8>, Map<Three, u8>>("a map may have another key", ok, vec![json!({"Red": 1})]),
+        input::<Map<Three, u8>, Map<Two, u8>>(
+            "a map may not have a key any more",
+            breaks,
+            vec![json!({"Blue": 1})],
+        ),
+        input::<Map<Two, u8>, Map<String, u8>>("a map's enum becomes text", ok, vec![json!({"Red": 1})]),
         input::<Map<u8, u8>, Map<String, u8>>("a map's integers become text", ok, vec![json!({"1": 1})]),
         input::<Map<String, u8>, Map<u8, u8>>("a map's keys become integers", breaks, vec![json!({"x": 1})]),
         input::<Map<u32, u8>, Map<i64, u8>>("a map's keys may be negative", ok, vec![json!({"1": 1})]),
@@ -274,6 +288,10 @@ fn outputs() -> Vec<Case> {
         output::<ADenies, AB>("a field is added that old clients deny", breaks, vec![AB { a: 1, b: 2 }]),
         output::<ADenies, A>("unknown fields are not denied any more", ok, vec![A { a: 1 }]),
         output::<AB, A>("a field is removed", breaks, vec![A { a: 1 }]),
+        output::<ABOption, A>("a field that may be null is removed", breaks, vec![A { a: 1 }])
+            .but_not_in_rust(),
+        output::<ABDefault, A>("a field with a default is removed", breaks, vec![A { a: 1 }])
+            .but_not_in_rust(),
         output::<ABLeftOut, A>("an optional field is removed", ok, vec![A { a: 1 }]),
         output::<A, B>("a field is renamed", breaks, vec![B { b: 1 }]),
         output::<A, Renamed>("a type is renamed", ok, vec![Renamed { a: 1 }]),
@@ -290,7 +308,7 @@ fn outputs() -> Vec<Case> {
         output::<u64, i64>("an integer may be negative", breaks, vec![-1]),
         output::<i64, f64>("an integer becomes a float", breaks, vec![1.0, 0.5]),
         output::<f64, i64>("a float becomes an integer", ok, vec![i64::MIN / 4096, 1]),
-        output::<f32, f64>("a float gets more range", breaks, vec![0.1, 1e300]),
+        output::<f32, f64>("a float gets more range", breaks, vec![0.1, 1e300]).but_not_in_typescript(),
         output::<f64, f32>("a float loses digits", ok, vec![0.1, f32::MAX]),
         output::<String, char>("text becomes a character", ok, vec!['é']),
         output::<char, String>("a character becomes text", breaks, vec![String::new(), "ab".into()]),
@@ -334,6 +352,14 @@ fn outputs() -> Vec<Case> {
         output::<(u8, u8), (u8,)>("a tuple is shorter", breaks, vec![(1,)]),
         output::<Vec<u8>, Vec<u32>>("elements are widened", breaks, vec![vec![256]]),
         output::<Vec<u32>, Vec<u8>>("elements are narrowed", ok, vec![vec![255]]),
+        output::<Map<Two, u8>, Map<Three, u8>>(
+            "a map may have another key",
+            breaks,
+            vec![Map::from([(Three::Blue, 1)])],
+        ),
+        output::<Map<Three, u8>, Map<Two, u8>>("a map has a key less", ok, vec![Map::from([(Two::Red, 1)])]),
+        output::<u8, NonZeroU8>("a number is not zero any more", ok, vec![NonZeroU8::MAX]),
+        output::<NonZeroU8, u8>("a number may be zero", breaks, vec![0]),
         output::<Map<String, u8>, Map<u8, u8>>("a map's keys become integers", ok, vec![Map::from([(1, 1)])]),
         output::<Map<u8, u8>, Map<String, u8>>("a map's integers become text", breaks, vec![map()]),
         output::<Map<String, u8>, Map<String, u32>>(
@@ -381,12 +407,15 @@ where
         breaks,
         old: takes::<Old>(),
         new: takes::<New>(),
-        r#use: Box::new(move |client, _| Box::pin(send_all(client, sent.clone()))),
+        breaks_rust: breaks,
+        breaks_typescript: breaks,
+        script: Script::Send(sent.clone()),
+        r#use: Box::new(move |client| Box::pin(send_all(client, sent.clone()))),
     }
 }
 
 fn takes<T: DeserializeOwned + JsonSchema + Send + 'static>() -> Version {
-    let description = Description::new("Case").ack::<Body<T>>("put", "");
+    let description = Description::new("Changing").ack::<Body<T>>("put", "");
     Version::new(description, || Calls::new().ack("put", |_, _, _: Body<T>| async { Ok::<_, Problem>(()) }))
 }
 
@@ -413,12 +442,15 @@ where
         breaks,
         old: gives::<Old>(Vec::new()),
         new: gives::<New>(sent),
-        r#use: Box::new(|client, _| Box::pin(read_all::<Old>(client))),
+        breaks_rust: breaks,
+        breaks_typescript: breaks,
+        script: Script::Read,
+        r#use: Box::new(|client| Box::pin(read_all::<Old>(client))),
     }
 }
 
 fn gives<T: JsonSchema>(values: Vec<Value>) -> Version {
-    let description = Description::new("Case")
+    let description = Description::new("Changing")
         .call::<Body<()>, usize>("count", "")
         .call::<Nth, T>("get", "")
         .ack::<Nth>("tell", "")
