@@ -24,7 +24,7 @@ pub(crate) fn node() -> Result<()> {
 pub(crate) fn client() -> Result<()> {
     let folder = workspace::root().join("packages/client");
     npm(&folder, &["ci", "--no-audit", "--no-fund"])?;
-    for script in ["lint", "typecheck", "test", "build", "size", "package"] {
+    for script in ["lint", "typecheck", "typecheck:generated", "test", "build", "size", "package"] {
         npm(&folder, &["run", script])?;
     }
     Ok(())
@@ -58,7 +58,7 @@ pub(crate) fn python() -> Result<()> {
 }
 
 /// The programs under test, and the browser, in the variables the suites read.
-fn servers() -> Result<[(&'static str, PathBuf); 3]> {
+fn servers() -> Result<[(&'static str, PathBuf); 5]> {
     let server = |name: &str| {
         let path = built(Profile::Dev, name);
         let real = fs::canonicalize(&path);
@@ -67,5 +67,11 @@ fn servers() -> Result<[(&'static str, PathBuf); 3]> {
         })
     };
     let chromium = prerequisites::chromium().context("chromium is missing: set CHROMIUM to its path")?;
-    Ok([("CHAT_BIN", server("chat")?), ("CONFORMANCE_BIN", server("conformance")?), ("CHROMIUM", chromium)])
+    Ok([
+        ("CHAT_BIN", server("chat")?),
+        ("CONFORMANCE_BIN", server("conformance")?),
+        ("JUDGEMENTS_BIN", server("examples/judgements")?),
+        ("WIRELARK_BIN", server("wirelark")?),
+        ("CHROMIUM", chromium),
+    ])
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::api::{Api, InvalidDocument};
 use crate::source::{Source, SourceError};
-use crate::typescript;
+use crate::{json_schema, typescript};
 
 /// Writes what other languages need of an app's contracts.
 ///
@@ -28,6 +28,8 @@ pub enum Artefact {
     Ts(Ends),
     /// The document itself, indented and sorted.
     Asyncapi(Ends),
+    /// A JSON Schema 2020-12 with the types and bodies of all contracts.
+    Schema(Ends),
 }
 
 /// Where it comes from and where it goes.
@@ -83,7 +85,7 @@ pub enum GenerateError {
 impl Generate {
     /// Does what the command line says.
     pub async fn run(&self) -> Result<(), GenerateError> {
-        let (Artefact::Ts(ends) | Artefact::Asyncapi(ends)) = &self.artefact;
+        let (Artefact::Ts(ends) | Artefact::Asyncapi(ends) | Artefact::Schema(ends)) = &self.artefact;
         let document = ends.from.read().await?;
         let text = self.artefact.of(&document).map_err(|error| {
             let from = ends.from.clone();
@@ -106,6 +108,7 @@ impl Artefact {
         match self {
             Self::Ts(_) => typescript::module(&api),
             Self::Asyncapi(_) => Ok(asyncapi(document)),
+            Self::Schema(_) => Ok(json_schema::schema(&api)),
         }
     }
 }

@@ -9,6 +9,7 @@
 pub mod api;
 pub mod check;
 pub mod generate;
+pub mod json_schema;
 mod shape;
 pub mod source;
 pub mod typescript;

@@ -4,9 +4,9 @@
 //! How each is written is the business of the codec's own tests; here a client and a server must agree on it.
 
 #[path = "contract_types/contract.rs"]
-pub mod contract;
+mod contract;
 #[path = "contract_types/shapes.rs"]
-pub mod shapes;
+mod shapes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;

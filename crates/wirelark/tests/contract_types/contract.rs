@@ -1,5 +1,7 @@
 //! A contract with types of every shape, and a server that returns what it gets.
 
+#![expect(unreachable_pub, reason = "the names of a contract's trait are public, wherever it is")]
+
 use std::collections::{BTreeMap, HashMap};
 
 use wirelark::contract::{BigInt, Session};
@@ -75,6 +77,7 @@ pub trait Shapes {
     fn pushed_body(#[body] value: Untagged);
 }
 
+#[derive(Debug)]
 pub struct Server;
 
 type Caller = Session<Shapes, ()>;

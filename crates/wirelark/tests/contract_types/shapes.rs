@@ -1,5 +1,7 @@
 //! Types of every shape, and values that fill them.
 
+#![expect(unreachable_pub, reason = "the names of a contract's trait are public, wherever it is")]
+
 use std::collections::BTreeMap;
 use std::fmt;
 
