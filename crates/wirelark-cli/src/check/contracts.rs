@@ -6,7 +6,7 @@ use crate::api::{Api, Call, CallKind, Contract, Delivery, Push};
 
 use super::bodies::{self, Direction};
 use super::path::leads_to;
-use super::{Changes, ContractComparison, Line};
+use super::{Changes, ContractComparison, Effect, Line};
 
 pub(super) fn compare(old: &Api, new: &Api) -> Vec<ContractComparison> {
     let mut compared = Vec::new();
@@ -18,7 +18,7 @@ pub(super) fn compare(old: &Api, new: &Api) -> Vec<ContractComparison> {
         };
         matched.insert(&successor.name);
         let mut changes = Changes::of(contract);
-        of_contract(Pair { old: (contract, old), new: (successor, new) }, &mut changes);
+        of_contract((contract, old), (successor, new), &mut changes);
         compared.push(ContractComparison {
             name: contract.name.clone(),
             old_hash: Some(contract.hash.to_string()),
@@ -67,21 +67,14 @@ fn added(contract: &Contract) -> ContractComparison {
     }
 }
 
-/// Two versions of the same, each with the app it is in.
-#[derive(Clone, Copy)]
-struct Pair<'a, T> {
-    old: (&'a T, &'a Api),
-    new: (&'a T, &'a Api),
-}
+/// Something, and the app whose types it refers to.
+type In<'a, T> = (&'a T, &'a Api);
 
-impl<'a, T> Pair<'a, T> {
-    fn map<U>(self, of: impl Fn(&'a T) -> &'a U) -> Pair<'a, U> {
-        Pair { old: (of(self.old.0), self.old.1), new: (of(self.new.0), self.new.1) }
-    }
-}
-
-fn of_contract(contract: Pair<'_, Contract>, changes: &mut Changes<'_>) {
-    let Pair { old: (old, old_api), new: (new, new_api) } = contract;
+fn of_contract(
+    (old, old_api): In<'_, Contract>,
+    (new, new_api): In<'_, Contract>,
+    changes: &mut Changes<'_>,
+) {
     if old.name != new.name {
         let what = format!("the contract is called {} now", new.name);
         let why = "clients made for the old name say so, and are refused";
@@ -100,7 +93,7 @@ fn of_contract(contract: Pair<'_, Contract>, changes: &mut Changes<'_>) {
     for call in &old.calls {
         match new.calls.iter().find(|candidate| candidate.name == call.name) {
             Some(successor) => {
-                of_call(Pair { old: (call, old_api), new: (successor, new_api) }, changes);
+                of_call((call, old_api), (successor, new_api), changes);
             }
             None => {
                 let why = "the server answers that it does not know it";
@@ -114,7 +107,7 @@ fn of_contract(contract: Pair<'_, Contract>, changes: &mut Changes<'_>) {
     for push in &old.pushes {
         match new.pushes.iter().find(|candidate| candidate.name == push.name) {
             Some(successor) => {
-                of_push(Pair { old: (push, old_api), new: (successor, new_api) }, changes);
+                of_push((push, old_api), (successor, new_api), changes);
             }
             None => {
                 let why = "old clients that wait for it wait in vain";
@@ -127,21 +120,20 @@ fn of_contract(contract: Pair<'_, Contract>, changes: &mut Changes<'_>) {
         changes.compatible(Line::Added, &push.name, "a push was added", why);
     }
 
-    let travels_otherwise = changes.found.iter().any(|change| change.effect != super::Effect::Documentation);
+    let travels_otherwise = changes.found.iter().any(|change| change.effect != Effect::Documentation);
     if old.hash != new.hash && !travels_otherwise {
         let why = "what travels is the same";
         changes.compatible(Line::Changed, "", "types are named or written in another way", why);
     }
 }
 
-fn of_call(call: Pair<'_, Call>, changes: &mut Changes<'_>) {
-    let Pair { old: (old, old_api), new: (new, new_api) } = call;
+fn of_call((old, old_api): In<'_, Call>, (new, new_api): In<'_, Call>, changes: &mut Changes<'_>) {
     if let Some((what, why)) = change_of_kind(old.kind, new.kind) {
         changes.breaking(&old.name, what, why).between(kind(old.kind), kind(new.kind));
     }
     changes.documentation(&old.name, &old.documentation, &new.documentation);
-    let input = call.map(|call| &call.input);
-    bodies::compare(&format!("{}.input", old.name), Direction::Input, input.old, input.new, changes);
+    let (old_input, new_input) = ((&old.input, old_api), (&new.input, new_api));
+    bodies::compare(&format!("{}.input", old.name), Direction::Input, old_input, new_input, changes);
     if let (Some(old_output), Some(new_output)) = (&old.output, &new.output) {
         let place = format!("{}.output", old.name);
         bodies::compare(&place, Direction::Answer, (old_output, old_api), (new_output, new_api), changes);
@@ -177,8 +169,7 @@ fn kind(kind: CallKind) -> &'static str {
     }
 }
 
-fn of_push(push: Pair<'_, Push>, changes: &mut Changes<'_>) {
-    let Pair { old: (old, _), new: (new, _) } = push;
+fn of_push((old, old_api): In<'_, Push>, (new, new_api): In<'_, Push>, changes: &mut Changes<'_>) {
     if old.delivery != new.delivery {
         let what = "its delivery changed";
         let why = "old clients get it in the same form, if not as often";
@@ -186,8 +177,8 @@ fn of_push(push: Pair<'_, Push>, changes: &mut Changes<'_>) {
         change.between(&delivery(old.delivery), &delivery(new.delivery));
     }
     changes.documentation(&old.name, &old.documentation, &new.documentation);
-    let body = push.map(|push| &push.body);
-    bodies::compare(&format!("{}.body", old.name), Direction::Push, body.old, body.new, changes);
+    let (old_body, new_body) = ((&old.body, old_api), (&new.body, new_api));
+    bodies::compare(&format!("{}.body", old.name), Direction::Push, old_body, new_body, changes);
 }
 
 fn delivery(delivery: Delivery) -> String {
