@@ -1,5 +1,8 @@
 //! Changes of what travels: in an input, where an old client sends, and in an answer and a push, where it reads.
 
+#[path = "pairs.rs"]
+mod pairs;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU8;
 use std::time::Duration;
