@@ -568,6 +568,9 @@ mod tests {
         check(&of("int64"), &of("int32"), &[" NotTaken"]);
         check(&of("uint8"), &json!({"type": "integer", "minimum": 0, "maximum": 255}), &[]);
         check(&of("uint8"), &json!({"type": "integer", "exclusiveMinimum": 0}), &[" NotTaken"]);
+        let to_ten = |ty: &str| json!({"type": ty, "minimum": 0, "maximum": 10});
+        check(&to_ten("integer"), &to_ten("number"), &[]);
+        check(&to_ten("number"), &to_ten("integer"), &[" NotTaken"]);
         // A script may write more digits than a JavaScript number has.
         check(&of("uint64"), &of("int64"), &[" NotTaken"]);
     }

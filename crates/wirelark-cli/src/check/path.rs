@@ -21,6 +21,7 @@ mod tests {
         assert!(leads_to("/chat/lobby", "/chat/{room}"));
         assert!(!leads_to("/chat/{room}", "/chat/lobby"), "other rooms are gone");
         assert!(!leads_to("/chat", "/chat/{room}"));
+        assert!(!leads_to("/chat/lobby/door", "/chat/{room}"));
         assert!(!leads_to("/talk", "/chat"));
     }
 }
