@@ -12,6 +12,9 @@ pub mod contracts {}
 #[doc = include_str!("../../src/changing-a-contract.md")]
 pub mod changing_a_contract {}
 
+#[doc = include_str!("../../src/typescript.md")]
+pub mod typescript {}
+
 #[doc = include_str!("../../src/limits.md")]
 pub mod limits {}
 

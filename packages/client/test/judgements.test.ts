@@ -69,8 +69,13 @@ const known: Record<string, (judgement: Judgement) => boolean> = {
     accepted,
     value,
   }) => !accepted && some(value, (map) => keysOf(map).some((key) => key === "300" || key === "007")),
-  "serde takes an array of the fields for a struct": ({ accepted, value }) =>
-    accepted && some(value, (struct, key) => key === "left_out" && Array.isArray(struct)),
+  "serde takes an array of the fields for a struct": ({ accepted, name, value }) =>
+    accepted &&
+    some(
+      value,
+      (struct, key) =>
+        Array.isArray(struct) && (key === "left_out" || (name === "tree" && /^\d+$/.test(key))),
+    ),
   "serde takes the content of a variant as null if it may be null and is missing": ({ accepted, value }) =>
     accepted &&
     some(value, (variant) => {
@@ -78,7 +83,11 @@ const known: Record<string, (judgement: Judgement) => boolean> = {
       return kind === "Nested" && content === undefined;
     }),
   "serde takes the name of a variant also as the only key of an object": ({ accepted, value }) =>
-    accepted && some(value, (content, key) => variants.includes(key) && content === null),
+    accepted &&
+    some(
+      value,
+      (content, key) => variants.includes(key) && (content === null || keysOf(content).length === 0),
+    ),
   "serde refuses content beside a variant that has none": ({ accepted, value }) =>
     !accepted &&
     some(value, (variant) => {
