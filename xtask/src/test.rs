@@ -55,6 +55,11 @@ fn add_to(steps: &mut Steps, fuzz_seconds: u32) {
     // It builds the client, which pages of the next step load.
     steps.run("client", "the TypeScript client, by itself and against the servers", || done(e2e::client()));
     steps.run("e2e-node", "a browser and Node's clients against the servers", || done(e2e::node()));
+    steps.run("old-clients", "what `wirelark check` says of generated clients", || {
+        // They need the TypeScript client's packages, which the step before has installed.
+        let only = ["--run-ignored", "only", "-E", "binary(check_live)"];
+        cargo_passes(&[&["nextest", "run", "--workspace", "--all-features"][..], &only].concat())
+    });
     steps.run("e2e-python", "Python's clients against the servers", || done(e2e::python()));
     steps.run("fuzz", "a short fuzz of each target", || fuzz::run(fuzz_seconds));
     steps.run("torture", "a hundred thousand damaged frames for the conformance server", || {

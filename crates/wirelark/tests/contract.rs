@@ -670,12 +670,46 @@ async fn a_client_of_another_version_is_told_so() {
     assert!(reason.contains("Talk") && reason.contains("Other"), "{reason}");
     fixture.end().await;
 
+    let rolling = self::fixture(|talk| talk.also_accepts(["0123456789abcdef", "FEDCBA9876543210"]));
+    let connect =
+        |token: &str| rolling.host.at("/talk/lobby?name=x").protocols(["wirelark.v1.json", token]).connect();
+    for accepted in
+        [&token, "wirelark.contract.Talk.0123456789abcdef", "wirelark.contract.Talk.fedcba9876543210"]
+    {
+        let mut client = connect(accepted).await;
+        check_answer(&mut client, "all", &json!({}), &json!(["x"])).await;
+        drop(client);
+        rolling.host.advance(Duration::from_secs(1)).await;
+    }
+    let reason = connect("wirelark.contract.Talk.0123456789abcdee").await.expect_close(4426).await;
+    assert!(reason.contains(&ours.to_string()), "it says the server's own version: {reason}");
+    connect("wirelark.contract.Other.0123456789abcdef").await.expect_close(4426).await;
+    rolling.end().await;
+
     let lenient = self::fixture(ContractBuilder::any_version);
     let path = lenient.host.at("/talk/lobby?name=x");
     let mut old =
         path.protocols(["wirelark.contract.Talk.0123456789abcdef", "wirelark.v1.json"]).connect().await;
     check_answer(&mut old, "all", &json!({}), &json!(["x"])).await;
     lenient.end().await;
+}
+
+#[test]
+fn a_version_that_is_none_is_found_when_the_app_is_built() {
+    let served = |version: &str| {
+        let talk = Talk::serve(Server(Log::default())).also_accepts(["0123456789abcdef", version, "later"]);
+        App::new().contract("/talk/{room}", talk).build()
+    };
+    assert!(served("FEDCBA9876543210").is_err(), "the one behind it is none either");
+    for none in ["", "v1", "0123456789abcde", "0123456789abcdefg"] {
+        let error = served(none).expect_err("no version").to_string();
+        assert!(
+            error.contains("/talk/{room}") && error.contains(&format!("{none:?} is no version")),
+            "{error}"
+        );
+    }
+    let talk = Talk::serve(Server(Log::default())).any_version().also_accepts(["v1"]);
+    assert!(App::new().contract("/talk/{room}", talk).build().is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,6 +9,9 @@ pub mod getting_started {}
 #[doc = include_str!("../../src/contracts.md")]
 pub mod contracts {}
 
+#[doc = include_str!("../../src/changing-a-contract.md")]
+pub mod changing_a_contract {}
+
 #[doc = include_str!("../../src/typescript.md")]
 pub mod typescript {}
 

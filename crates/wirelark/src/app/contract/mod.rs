@@ -67,7 +67,16 @@ pub struct ContractBuilder<C, T, D> {
     call_timeout: Duration,
     format: Format,
     format_of: Option<FormatOf>,
-    any_version: bool,
+    versions: Versions,
+    /// The first thing that was given as a version and is none.
+    no_version: Option<Box<str>>,
+}
+
+/// Which versions of the contract clients may be made from.
+enum Versions {
+    /// The server's own, and those with one of these hashes.
+    OneOf(Vec<ContractHash>),
+    Any,
 }
 
 /// Serves a contract with `calls` on `server`. Each session has data `D`, made from its upgrade request; if that
@@ -86,7 +95,8 @@ where
         call_timeout: CALL_TIMEOUT,
         format: Format::Json,
         format_of: None,
-        any_version: false,
+        versions: Versions::OneOf(Vec::new()),
+        no_version: None,
     }
 }
 
@@ -149,9 +159,40 @@ impl<C, T, D> ContractBuilder<C, T, D> {
         self
     }
 
-    /// Clients made from another version of the contract may connect too. Otherwise they are told so by name.
+    /// Clients made from these versions of the contract may connect too, besides those of the server's own; other
+    /// ones are told so by name. A version is its hash, sixteen hexadecimal digits; anything else is an error when
+    /// the app is built.
+    ///
+    /// `wirelark check` says whether an old version's clients can go on, and with which hash to let them in.
+    ///
+    /// ```
+    /// # use wirelark::contract;
+    /// # use wirelark::contract::Session;
+    /// # #[contract] pub trait Chat { async fn post(&self, text: String); }
+    /// # struct Room;
+    /// # impl ChatServer for Room {
+    /// #     type Data = ();
+    /// #     async fn post(&self, _: Session<Chat, ()>, _: String) {}
+    /// # }
+    /// let chat = Chat::serve(Room).also_accepts(["9c1f0b6d2a7e4835"]);
+    /// # let _ = wirelark::App::new().contract("/chat", chat);
+    /// ```
+    pub fn also_accepts<H: AsRef<str>>(mut self, hashes: impl IntoIterator<Item = H>) -> Self {
+        for hash in hashes {
+            match (ContractHash::parse(hash.as_ref()), &mut self.versions) {
+                (Some(version), Versions::OneOf(accepted)) => accepted.push(version),
+                (Some(_), Versions::Any) => {}
+                (None, _) => {
+                    self.no_version.get_or_insert_with(|| hash.as_ref().into());
+                }
+            }
+        }
+        self
+    }
+
+    /// Clients made from any version of the contract may connect.
     pub fn any_version(mut self) -> Self {
-        self.any_version = true;
+        self.versions = Versions::Any;
         self
     }
 }
@@ -177,8 +218,11 @@ where
             concurrency: self.concurrency.get(),
             call_timeout: self.call_timeout,
         });
-        let version = (!self.any_version).then(|| C::describe().hash());
-        let call = call(service, self.format, self.format_of, version, state);
+        let versions = match self.versions {
+            Versions::OneOf(accepted) => Some([C::describe().hash()].into_iter().chain(accepted).collect()),
+            Versions::Any => None,
+        };
+        let call = call(service, self.format, self.format_of, versions, state);
         SocketRoute {
             path: path.to_owned(),
             call,
@@ -193,6 +237,9 @@ where
         let description = C::describe();
         description.check()?;
         let contract = description.name;
+        if let Some(hash) = &self.no_version {
+            return Err(ContractError::Version { contract, hash: hash.clone() });
+        }
         for call in &description.calls {
             match self.calls.find(call.name) {
                 Some(entry) if entry.kind == call.kind => {}
@@ -238,6 +285,17 @@ pub enum ContractError {
         /// The call.
         call: &'static str,
     },
+    /// A version that is to be accepted and is no hash.
+    #[error(
+        "contract {contract}: {hash:?} is no version; write the sixteen hexadecimal digits of its hash, as \
+         `wirelark check` and the contract's document say it"
+    )]
+    Version {
+        /// The contract.
+        contract: &'static str,
+        /// What stands there.
+        hash: Box<str>,
+    },
 }
 
 /// What happens between the checks of the route and the 101.
@@ -245,7 +303,7 @@ fn call<C, T, D, S>(
     service: Arc<Service<C, T, D>>,
     format: Format,
     format_of: Option<FormatOf>,
-    version: Option<ContractHash>,
+    versions: Option<Arc<[ContractHash]>>,
     state: S,
 ) -> Call
 where
@@ -257,9 +315,10 @@ where
     let place = Arc::new(Place::new());
     Arc::new(move |mut parts, mut pending| {
         let (service, place, state) = (Arc::clone(&service), Arc::clone(&place), state.clone());
-        let format_of = format_of.clone();
+        let (format_of, versions) = (format_of.clone(), versions.clone());
         Box::pin(async move {
-            if let Some(frame) = version.and_then(|ours| other_version(&parts, C::describe().name, ours)) {
+            let refusal = versions.and_then(|accepted| other_version(&parts, C::describe().name, &accepted));
+            if let Some(frame) = refusal {
                 return pending.turn_away(frame);
             }
             let Some(room) = room_of(&parts) else {
@@ -289,8 +348,9 @@ where
 }
 
 /// How to close the connection of a client that was made from something else than this contract. It says so in
-/// a subprotocol, which is the only thing a browser can say before the 101.
-fn other_version(parts: &Parts, name: &str, ours: ContractHash) -> Option<CloseFrame> {
+/// a subprotocol, which is the only thing a browser can say before the 101. Of the accepted versions the first is the
+/// server's own.
+fn other_version(parts: &Parts, name: &str, accepted: &[ContractHash]) -> Option<CloseFrame> {
     let offered = parts.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
     let mut offered = offered.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     let (theirs, version) = offered.find_map(|protocol| ContractHash::from_subprotocol(protocol.trim()))?;
@@ -298,7 +358,8 @@ fn other_version(parts: &Parts, name: &str, ours: ContractHash) -> Option<CloseF
         let reason = format!("this is contract {name}, the client was made for {theirs}");
         return Some(CloseFrame::new(CloseCode::OTHER_VERSION, reason));
     }
-    (version != ours).then(|| {
+    let ours = accepted.first()?;
+    (!accepted.contains(&version)).then(|| {
         let reason = format!("contract {name}: the client has version {version}, the server {ours}");
         CloseFrame::new(CloseCode::OTHER_VERSION, reason)
     })
