@@ -19,12 +19,13 @@ pub(crate) struct Ring {
     /// Ticks whose buckets have been emptied.
     done: u64,
     buckets: Box<[Vec<ConnectionId>]>,
-    waiting: usize,
+    /// The first tick whose bucket holds something: a shard asks after each turn, so it is not looked for each time.
+    next: Option<u64>,
 }
 
 impl Ring {
     pub(crate) fn new(start: Instant) -> Self {
-        Self { start, done: 0, buckets: (0..BUCKETS).map(|_| Vec::new()).collect(), waiting: 0 }
+        Self { start, done: 0, buckets: (0..BUCKETS).map(|_| Vec::new()).collect(), next: None }
     }
 
     /// Has `id` come up at the first tick not before `deadline`, or at the horizon.
@@ -33,36 +34,34 @@ impl Ring {
         let tick = due.as_millis().div_ceil(TICK.as_millis()) as u64;
         let tick = tick.clamp(self.done + 1, self.done + BUCKETS - 1);
         self.buckets[(tick % BUCKETS) as usize].push(id);
-        self.waiting += 1;
+        self.next = Some(self.next.map_or(tick, |next| next.min(tick)));
     }
 
     /// When to look at the ring next; `None` while nothing waits.
     pub(crate) fn next(&self) -> Option<Instant> {
-        if self.waiting == 0 {
-            return None;
-        }
-        let next = (self.done + 1..self.done + BUCKETS).find(|tick| !self.bucket(*tick).is_empty())?;
-        Some(self.start + TICK * next as u32)
+        self.next.map(|tick| self.start + TICK * tick as u32)
     }
 
     /// Moves everything that is due at `now` into `due`.
     pub(crate) fn expire(&mut self, now: Instant, due: &mut Vec<ConnectionId>) {
         let tick = (now.saturating_duration_since(self.start).as_millis() / TICK.as_millis()) as u64;
+        if tick <= self.done {
+            return;
+        }
         // After a long sleep one turn of the ring visits every bucket.
         let first = (self.done + 1).max(tick.saturating_sub(BUCKETS - 1));
         for passed in first..=tick {
             let bucket = &mut self.buckets[(passed % BUCKETS) as usize];
-            self.waiting -= bucket.len();
             due.append(bucket);
             if bucket.capacity() > 64 && bucket.is_empty() {
                 *bucket = Vec::new();
             }
         }
-        self.done = self.done.max(tick);
-    }
-
-    fn bucket(&self, tick: u64) -> &[ConnectionId] {
-        &self.buckets[(tick % BUCKETS) as usize]
+        self.done = tick;
+        if self.next.is_some_and(|next| next <= tick) {
+            let occupied = |tick: &u64| !self.buckets[(tick % BUCKETS) as usize].is_empty();
+            self.next = (tick + 1..tick + BUCKETS).find(occupied);
+        }
     }
 }
 
