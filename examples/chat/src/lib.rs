@@ -15,13 +15,13 @@ mod words;
 
 use std::sync::Arc;
 
-use wirelark::App;
 use wirelark::axum::Json;
 use wirelark::axum::extract::{FromRequestParts, Path, Query, State};
 use wirelark::axum::http::request::Parts;
 use wirelark::axum::response::{IntoResponse, Response};
 use wirelark::axum::routing::get;
 use wirelark::contract::{Problem, Session};
+use wirelark::{App, Options};
 
 pub use self::contract::{Chat, ChatClient, ChatServer, ChatTester, Limits, Person, Post, Welcome};
 pub use self::rooms::Rooms;
@@ -29,12 +29,16 @@ pub use self::words::{Invalid, Name, Text};
 
 use self::rooms::{NoPlace, Visit};
 
+/// A welcome carries the whole history: fifty posts of a thousand characters of four bytes each, and who wrote them.
+const WELCOME_BYTES_MAX: usize = 256 * 1024;
+
 /// The whole app.
 pub fn app() -> App<Rooms> {
     let rooms = Rooms::default();
+    let options = Options::new().message_bytes(WELCOME_BYTES_MAX);
     let app = App::with_state(rooms.clone())
         .route("/rooms", get(async |State(rooms): State<Rooms>| Json(rooms.list())))
-        .contract("/chat/{room}", Chat::serve(rooms));
+        .contract("/chat/{room}", Chat::serve(rooms).options(options));
     page::add_to(app)
 }
 
