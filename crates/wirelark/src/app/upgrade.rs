@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -23,7 +23,7 @@ use wirelark_proto::CloseFrame;
 use super::error::IntoOutcome;
 use super::farewell::Farewell;
 use super::socket::Socket;
-use crate::connection::{Agreed, Connection, ConnectionId, Driver, RouteContext, RunQueue};
+use crate::connection::{Agreed, Connection, ConnectionId, Driver, RouteContext};
 use crate::hub::{Hub, Reservation, Turns};
 use crate::limits::SlowClient;
 #[cfg(feature = "testing")]
@@ -153,57 +153,16 @@ impl Pending {
     {
         let response = switching_protocols(self.accept, self.protocol, self.extensions);
         let Self { context, hub, reservation, on_upgrade, agreed, runner, .. } = self;
-        let tasks = hub.tasks().clone();
-        let to_open = ToOpen { context, hub, reservation, agreed, start };
-        match runner {
-            Runner::Task => {
-                let start = Some(move |upgraded| to_open.open(upgraded));
-                tasks.spawn(Upgrading::Waiting { on_upgrade, start })
-            }
-            // A task only until the stream is here.
-            Runner::Shard => tasks.spawn(async move {
-                if let Some(upgraded) = upgraded(on_upgrade.await) {
-                    to_open.open_on_shard(upgraded);
+        // A task of its own only until the stream is here: what it holds is gone before the connection waits.
+        hub.tasks().clone().spawn(async move {
+            match on_upgrade.await {
+                Ok(upgraded) => open(upgraded, context, &hub, reservation, agreed, runner, start),
+                Err(error) => {
+                    tracing::debug!(route = &*context.pattern, %error, "the client left during its upgrade")
                 }
-            }),
-        };
+            }
+        });
         response
-    }
-}
-
-/// The stream, unless the client has left.
-fn upgraded(outcome: hyper::Result<Upgraded>) -> Option<Upgraded> {
-    outcome.inspect_err(|error| tracing::debug!(%error, "a client left during its upgrade")).ok()
-}
-
-pin_project_lite::pin_project! {
-    /// The task of a connection, from its upgrade to its end.
-    ///
-    /// By hand, because an async block would keep what waits for the stream beside what comes after it; so the two share
-    /// their place.
-    #[project = Project]
-    enum Upgrading<S, D> {
-        Waiting { #[pin] on_upgrade: OnUpgrade, start: Option<S> },
-        Driving { #[pin] driver: D },
-    }
-}
-
-impl<S: FnOnce(Upgraded) -> D, D: Future<Output = ()>> Future for Upgrading<S, D> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Project::Waiting { on_upgrade, start } = self.as_mut().project() {
-            let outcome = ready!(on_upgrade.poll(cx));
-            let (Some(upgraded), Some(start)) = (upgraded(outcome), start.take()) else {
-                return Poll::Ready(());
-            };
-            let driver = start(upgraded);
-            self.set(Self::Driving { driver });
-        }
-        match self.project() {
-            Project::Driving { driver } => driver.poll(cx),
-            Project::Waiting { .. } => Poll::Ready(()),
-        }
     }
 }
 
@@ -229,65 +188,39 @@ pub(super) fn switching_protocols(
     response
 }
 
-/// A connection that waits for its stream.
-struct ToOpen<S> {
+fn open<H: Future<Output: IntoOutcome> + Send + 'static>(
+    upgraded: Upgraded,
     context: Arc<RouteContext>,
-    hub: Hub,
+    hub: &Hub,
     reservation: Reservation,
     agreed: Agreed,
-    start: S,
-}
-
-impl<S, H> ToOpen<S>
-where
-    S: FnOnce(Socket) -> H + 'static,
-    H: Future<Output: IntoOutcome> + Send + 'static,
-{
-    /// A connection that is polled by the task it is opened in.
-    fn open(self, upgraded: Upgraded) -> impl Future<Output = ()> {
-        let Self { context, hub, reservation, agreed, start } = self;
-        let connection = connect(take_stream(upgraded, Runner::Task), reservation, context, agreed, None);
-        hub.register(&connection, None);
-        drive(connection, hub, start)
-    }
-
-    /// A connection that its shard polls.
-    fn open_on_shard(self, upgraded: Upgraded) {
-        let Self { context, hub, reservation, agreed, start } = self;
-        let run_queue = hub.run_queue(reservation.id());
-        let taken = take_stream(upgraded, Runner::Shard);
-        let connection = connect(taken, reservation, context, agreed, run_queue);
-        let driver = drive(Arc::clone(&connection), hub.clone(), start);
-        // Unconstrained: a shard polls many in one go, which would use up the budget of one task.
-        let turns = Box::pin(unconstrained(hub.tasks().track_future(driver)));
-        hub.register(&connection, Some(Turns(turns)));
-    }
-}
-
-fn connect(
-    taken: Taken,
-    reservation: Reservation,
-    context: Arc<RouteContext>,
-    agreed: Agreed,
-    run_queue: Option<Arc<RunQueue>>,
-) -> Arc<Connection> {
-    let Taken { wires, head, early } = taken;
-    let connection = Arc::new(Connection::new(reservation.take(), context, wires, agreed, run_queue));
+    runner: Runner,
+    start: impl FnOnce(Socket) -> H,
+) {
+    let Taken { wires, head, early } = take_stream(upgraded, runner);
+    let id = reservation.take();
+    let run_queue = hub.run_queue(id).filter(|_| runner == Runner::Shard);
+    let connection = Arc::new(Connection::new(id, context, wires, agreed, run_queue));
     connection.send_head(&head);
     connection.receive_early(&early);
-    connection
-}
-
-fn drive<H>(
-    connection: Arc<Connection>,
-    hub: Hub,
-    start: impl FnOnce(Socket) -> H,
-) -> impl Future<Output = ()>
-where
-    H: Future<Output: IntoOutcome> + Send + 'static,
-{
+    drop((head, early));
+    let forget = {
+        let hub = hub.clone();
+        move |connection: &Connection| hub.forget(connection)
+    };
     let socket = Socket::new(Arc::clone(&connection), hub.clone());
-    Driver::new(connection, start(socket), move |connection: &Connection| hub.forget(connection))
+    match runner {
+        Runner::Task => {
+            hub.register(&connection, None);
+            hub.tasks().spawn(Driver::new(connection, start(socket), forget));
+        }
+        Runner::Shard => {
+            let driver = Driver::new(Arc::clone(&connection), start(socket), forget);
+            // Unconstrained: a shard polls many in one go, which would use up the budget of one task.
+            let turns = Box::pin(unconstrained(hub.tasks().track_future(driver)));
+            hub.register(&connection, Some(Turns(turns)));
+        }
+    }
 }
 
 /// A stream out of hyper's hands.
