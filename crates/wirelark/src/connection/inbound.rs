@@ -57,6 +57,11 @@ enum Found {
     Whole(Kind, Bytes),
 }
 
+/// What a waiting message counts.
+fn counted(message: &Message) -> usize {
+    message.len() + MESSAGE_OVERHEAD_BYTES
+}
+
 /// Messages in the hands of the receiver: a burst is handed over at once, so that it costs one lock and not one for
 /// each message. They count as waiting until the last of them is taken.
 #[derive(Debug, Default)]
@@ -88,8 +93,8 @@ pub(crate) struct Inbound {
     waiting: LazyQueue<Message>,
     /// What they count, and with them what the receiver holds of its batch.
     waiting_bytes: usize,
-    /// What the receiver's batch counted when it was handed over; 0 once it has taken the last message of it.
-    handed_bytes: usize,
+    /// The receiver has yet to take the last message of its batch.
+    handed: bool,
     /// A receiver in another task than the connection's own, waiting for a message.
     pub(crate) receiver: Option<Waker>,
     /// The handler is inside `recv` in this turn, which has read until nothing was left.
@@ -143,7 +148,7 @@ impl Inbound {
             protocol,
             waiting: LazyQueue::default(),
             waiting_bytes: 0,
-            handed_bytes: 0,
+            handed: false,
             receiver: None,
             attended: false,
             unread: false,
@@ -157,19 +162,20 @@ impl Inbound {
 
     /// The next message, if one waits; what waits behind it goes into the empty batch.
     pub(crate) fn take(&mut self, batch: &mut Batch) -> Option<Message> {
-        debug_assert!(batch.0.is_empty() && self.handed_bytes == 0, "the batch before was not taken");
+        debug_assert!(batch.0.is_empty() && !self.handed, "the batch before was not taken");
         let message = self.waiting.pop_front()?;
-        self.waiting_bytes -= message.len() + MESSAGE_OVERHEAD_BYTES;
+        self.waiting_bytes -= counted(&message);
         if !self.waiting.is_empty() {
             std::mem::swap(&mut self.waiting, &mut batch.0);
-            self.handed_bytes = self.waiting_bytes;
+            self.handed = true;
         }
         Some(message)
     }
 
-    /// The receiver has taken its whole batch.
+    /// The receiver has taken its whole batch. Only what has come since counts, which is seldom anything.
     pub(crate) fn batch_taken(&mut self) {
-        self.waiting_bytes -= std::mem::take(&mut self.handed_bytes);
+        self.handed = false;
+        self.waiting_bytes = self.waiting.iter().map(counted).sum();
     }
 
     /// Whether the handler is behind by so much that reading rests.
@@ -178,7 +184,7 @@ impl Inbound {
     }
 
     pub(crate) fn has_message(&self) -> bool {
-        !self.waiting.is_empty() || self.handed_bytes > 0
+        !self.waiting.is_empty() || self.handed
     }
 
     pub(crate) fn end(&self) -> Option<&End> {
@@ -221,7 +227,7 @@ impl Inbound {
         self.unread = true;
         self.waiting.clear();
         self.waiting_bytes = 0;
-        self.handed_bytes = 0;
+        self.handed = false;
     }
 
     pub(crate) fn polled_socket(&self) -> Option<Arc<TcpStream>> {
@@ -343,13 +349,14 @@ impl Inbound {
                 Found::InPlace(_, range) => burst.slice(range.start - span.start..range.end - span.start),
                 Found::Whole(_, bytes) => bytes,
             };
-            self.waiting_bytes += length + MESSAGE_OVERHEAD_BYTES;
-            self.waiting.push_back(match kind {
+            let message = match kind {
                 Kind::Text => Message::Text(Text::from_validated(payload)),
                 Kind::Binary => Message::Binary(payload),
                 Kind::Ping => Message::Ping(payload),
                 Kind::Pong => Message::Pong(payload),
-            });
+            };
+            self.waiting_bytes += counted(&message);
+            self.waiting.push_back(message);
         }
         if let (true, Some(last)) = (data, &mut self.last_message) {
             **last = Instant::now();
@@ -391,5 +398,42 @@ impl Found {
             Self::InPlace(kind, range) => (*kind, range.len()),
             Self::Whole(kind, bytes) => (*kind, bytes.len()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wirelark_proto::{Config, Frame, Role};
+
+    use super::*;
+
+    const LARGE: usize = 30 * 1024;
+
+    /// A connection that has received so many messages.
+    fn received(count: usize) -> Inbound {
+        let config = Config { role: Role::Server, message_bytes_max: LARGE, compression: None };
+        let mut inbound = Inbound::new(ReadWire::Closed, Protocol::new(config), false, None);
+        receive(&mut inbound, count);
+        inbound
+    }
+
+    fn receive(inbound: &mut Inbound, count: usize) {
+        let frame = Frame::masked(Message::Binary(vec![7; LARGE].into()), [1, 2, 3, 4]).to_vec();
+        inbound.receive(&frame.repeat(count));
+    }
+
+    #[test]
+    fn a_batch_counts_until_its_last_message_is_taken() {
+        let (mut inbound, mut batch) = (received(4), Batch::default());
+        assert!(inbound.take(&mut batch).is_some());
+        assert!(matches!(batch.take(), FromBatch::Next(_)));
+        assert!(inbound.is_full() && inbound.has_message(), "two more are in the receiver's hands");
+        receive(&mut inbound, 1);
+        assert!(matches!(batch.take(), FromBatch::Next(_)));
+        assert!(matches!(batch.take(), FromBatch::Last(_)));
+        inbound.batch_taken();
+        assert_eq!(inbound.held_bytes(), LARGE + MESSAGE_OVERHEAD_BYTES, "what came meanwhile");
+        assert!(inbound.take(&mut batch).is_some() && matches!(batch.take(), FromBatch::Empty));
+        assert_eq!((inbound.held_bytes(), inbound.has_message()), (0, false));
     }
 }
