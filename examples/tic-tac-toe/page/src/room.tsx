@@ -149,7 +149,7 @@ function news(state: State | undefined, people: People | undefined, you: Mark | 
     case "draw":
       return "A draw.";
     case "turn":
-      if (!isPaired(people)) return "Open this address in a second tab, or send it to a friend.";
+      if (!isPaired(people)) return "Send a friend this address.";
       return state.mark === you ? "Your turn." : `${name(state.mark)}'s turn.`;
   }
 }
