@@ -37,7 +37,8 @@ export async function freePort() {
   return port;
 }
 
-function binary(variable, name) {
+/** The program under test that a variable names, or the one of the last build. */
+export function binary(variable, name) {
   const path = process.env[variable] ?? fileURLToPath(new URL(`../../target/debug/${name}`, import.meta.url));
   assert.ok(existsSync(path), `${path} does not exist: build it with \`cargo build -p ${name}\`, or set ${variable} to it`);
   return path;
