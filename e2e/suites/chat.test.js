@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch, open } from "../support/browser.js";
+import { eventually } from "../support/eventually.js";
 import { freePort, startChat } from "../support/server.js";
 
 let browser;
@@ -46,18 +47,6 @@ async function say(page, text) {
 /** Waits until the room reads so, nothing missing and nothing twice. */
 async function reads(page, expected) {
   await eventually(async () => assert.deepEqual(await posts(page).allTextContents(), expected));
-}
-
-async function eventually(check, within = 20_000) {
-  const deadline = Date.now() + within;
-  for (;;) {
-    try {
-      return await check();
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
 }
 
 async function leave(...pages) {

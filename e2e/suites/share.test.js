@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { launch, open } from "../support/browser.js";
 import { startSite } from "../support/client.js";
+import { eventually } from "../support/eventually.js";
 import { startConformance } from "../support/server.js";
 
 /** A page with a session. Its worker's script is the one that the page's address names. */
@@ -79,18 +80,6 @@ async function haveConnections(expected) {
     const count = /^websocket_connections_active\{route="\/rpc"\} (\d+)$/m.exec(text)?.[1];
     assert.equal(Number(count), expected);
   });
-}
-
-async function eventually(check, within = 10_000) {
-  const deadline = Date.now() + within;
-  for (;;) {
-    try {
-      return await check();
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
 }
 
 test("three tabs have one socket, their own answers, and every push", async () => {

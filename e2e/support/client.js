@@ -15,7 +15,7 @@ const dist = fileURLToPath(new URL("../../packages/client/dist/", import.meta.ur
  */
 export async function startSite(server, files) {
   assert.ok(existsSync(`${dist}index.js`), "the client is not built: run `npm ci && npm run build` in packages/client");
-  const names = ["share", "msgpack", "raw", "react", "testing", "visitor"];
+  const names = ["share", "msgpack", "raw", "react", "schema", "testing", "visitor"];
   const imports = Object.fromEntries(names.map((name) => [`@wirelark/client/${name}`, `/client/${name}.js`]));
   const map = JSON.stringify({ imports: { "@wirelark/client": "/client/index.js", ...imports } });
 

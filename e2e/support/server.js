@@ -15,9 +15,14 @@ export function startChat({ port = 0 } = {}) {
   return start(binary("CHAT_BIN", "chat"), ["--port", String(port)], /^(http:\/\/\S+:(\d+))$/m);
 }
 
+/** Tic-tac-toe; `server.url` is its page. */
+export function startGame({ port = 0 } = {}) {
+  return start(binary("GAME_BIN", "tic-tac-toe"), ["--port", String(port)], /^(http:\/\/\S+:(\d+))$/m);
+}
+
 /** The conformance server; `server.host` is where it listens. */
-export async function startConformance() {
-  const server = await start(binary("CONFORMANCE_BIN", "conformance"), ["--listen", "127.0.0.1:0"], /^listening on (\S+:(\d+))$/m);
+export async function startConformance({ port = 0 } = {}) {
+  const server = await start(binary("CONFORMANCE_BIN", "conformance"), ["--listen", `127.0.0.1:${port}`], /^listening on (\S+:(\d+))$/m);
   server.host = server.ready[1];
   return server;
 }
@@ -32,7 +37,8 @@ export async function freePort() {
   return port;
 }
 
-function binary(variable, name) {
+/** The program under test that a variable names, or the one of the last build. */
+export function binary(variable, name) {
   const path = process.env[variable] ?? fileURLToPath(new URL(`../../target/debug/${name}`, import.meta.url));
   assert.ok(existsSync(path), `${path} does not exist: build it with \`cargo build -p ${name}\`, or set ${variable} to it`);
   return path;

@@ -15,19 +15,27 @@ const LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// Node's packages and tests.
 pub(crate) fn node() -> Result<()> {
-    let folder = workspace::root().join("e2e");
-    npm(&folder, &["ci", "--no-audit", "--no-fund"])?;
-    npm(&folder, &["test"])
+    scripts("e2e", &["test"])
 }
 
 /// The TypeScript client: its own checks, and its sessions with the real server.
 pub(crate) fn client() -> Result<()> {
-    let folder = workspace::root().join("packages/client");
+    scripts(
+        "packages/client",
+        &["lint", "typecheck", "typecheck:generated", "test", "build", "size", "package"],
+    )
+}
+
+/// The React page of an example: it fits the generated module, and what is committed is what its sources give.
+pub(crate) fn page() -> Result<()> {
+    scripts("examples/tic-tac-toe/page", &["lint", "typecheck", "check"])
+}
+
+/// Installs what a folder's lock file names, and runs its scripts.
+fn scripts(folder: &str, names: &[&str]) -> Result<()> {
+    let folder = workspace::root().join(folder);
     npm(&folder, &["ci", "--no-audit", "--no-fund"])?;
-    for script in ["lint", "typecheck", "typecheck:generated", "test", "build", "size", "package"] {
-        npm(&folder, &["run", script])?;
-    }
-    Ok(())
+    names.iter().try_for_each(|name| npm(&folder, &["run", name]))
 }
 
 fn npm(folder: &Path, arguments: &[&str]) -> Result<()> {
@@ -58,7 +66,7 @@ pub(crate) fn python() -> Result<()> {
 }
 
 /// The programs under test, and the browser, in the variables the suites read.
-fn servers() -> Result<[(&'static str, PathBuf); 5]> {
+fn servers() -> Result<[(&'static str, PathBuf); 6]> {
     let server = |name: &str| {
         let path = built(Profile::Dev, name);
         let real = fs::canonicalize(&path);
@@ -70,6 +78,7 @@ fn servers() -> Result<[(&'static str, PathBuf); 5]> {
     Ok([
         ("CHAT_BIN", server("chat")?),
         ("CONFORMANCE_BIN", server("conformance")?),
+        ("GAME_BIN", server("tic-tac-toe")?),
         ("JUDGEMENTS_BIN", server("examples/judgements")?),
         ("WIRELARK_BIN", server("wirelark")?),
         ("CHROMIUM", chromium),

@@ -1,7 +1,7 @@
 //! What is generated: the same from everywhere, and committed as it is now.
 //!
 //! The modules in the TypeScript client's tests are those of the conformance server and of a contract with types of every
-//! shape. `WRITE_GENERATED=1 cargo nextest run -p wirelark-cli` writes them anew.
+//! shape; an example's page has that of its contract. `WRITE_GENERATED=1 cargo nextest run -p wirelark-cli` writes them anew.
 
 #[path = "../../wirelark/tests/contract_types/contract.rs"]
 mod contract;
@@ -16,7 +16,7 @@ use std::{env, fs};
 
 use wirelark::App;
 
-const GENERATED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packages/client/test/generated");
+const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// A folder of a test, which goes with it.
 struct Folder(PathBuf);
@@ -61,11 +61,11 @@ fn document(app: App) -> String {
 }
 
 /// The committed module is what the app's document gives now.
-fn check_committed(app: App, name: &str) {
-    let folder = Folder::new(&format!("committed-{name}"));
+fn check_committed(app: App, path: &str) {
+    let folder = Folder::new(&format!("committed-{}", path.replace('/', "-")));
     let from = folder.file("api.json");
     fs::write(&from, document(app)).expect("the document");
-    let out = format!("{GENERATED}/{name}");
+    let out = format!("{REPOSITORY}/{path}");
     if env::var_os("WRITE_GENERATED").is_some() {
         made(&["generate", "ts", "--from", &from, "--out", &out]);
     }
@@ -75,12 +75,17 @@ fn check_committed(app: App, name: &str) {
 
 #[test]
 fn the_module_of_the_conformance_server_is_committed() {
-    check_committed(conformance::app(), "conformance.ts");
+    check_committed(conformance::app(), "packages/client/test/generated/conformance.ts");
 }
 
 #[test]
 fn the_module_of_types_of_every_shape_is_committed() {
-    check_committed(contract::app(), "shapes.ts");
+    check_committed(contract::app(), "packages/client/test/generated/shapes.ts");
+}
+
+#[test]
+fn the_module_of_the_page_of_tic_tac_toe_is_committed() {
+    check_committed(tic_tac_toe::app(), "examples/tic-tac-toe/page/src/game.ts");
 }
 
 #[tokio::test]
