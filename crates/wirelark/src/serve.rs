@@ -268,23 +268,26 @@ pub(crate) async fn serve_connection(
     }
 }
 
+/// Ready when the process is told to stop. It listens from the call on, and not from the first poll: a signal that came
+/// in between would end the process without a goodbye to anybody.
 #[cfg(unix)]
-async fn stop_signal() {
+fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
+    let signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    async move {
+        let [interrupted, terminated] = signals.map(async |signal| match signal {
             Ok(mut signal) => {
                 signal.recv().await;
             }
             Err(error) => {
-                tracing::warn!(%error, "SIGTERM cannot be caught; only Ctrl-C stops the server");
+                tracing::warn!(%error, "a signal cannot be caught and will end the process at once");
                 std::future::pending().await
             }
+        });
+        tokio::select! {
+            () = interrupted => {}
+            () = terminated => {}
         }
-    };
-    tokio::select! {
-        () = terminated => {}
-        _ = tokio::signal::ctrl_c() => {}
     }
 }
 
