@@ -24,6 +24,8 @@ export type ToWorker =
   | { readonly type: "close"; readonly code: number | undefined; readonly reason: string | undefined };
 
 export type ToTab =
+  /** There is a worker, and it has read the dial. */
+  | { readonly type: "heard" }
   /** There is a connection. The worker holds the lock for as long as it is there. */
   | { readonly type: "open"; readonly protocol: string; readonly lock: string }
   | { readonly type: "message"; readonly data: unknown }

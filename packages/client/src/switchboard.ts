@@ -42,6 +42,7 @@ export function serveTabs(...formats: readonly Format[]): void {
     let send = (_data: Data): void => {};
     const tell = (message: ToTab) => port.postMessage(message);
     const dial = (dial: Dial) => {
+      tell({ type: "heard" });
       try {
         const line = lineFor(dial);
         const tab: Tab = { id: dial.tab, tell, unsent: 0 };

@@ -7,6 +7,9 @@ import type { Dial, ToTab, ToWorker } from "./port-messages.js";
 import { holdLock, whenReleased } from "./web-locks.js";
 import { OPEN, type WebSocketConstructor, type WebSocketLike } from "./web-socket.js";
 
+/** How long a worker may take to load and say something. Not every browser tells every tab that it cannot be loaded. */
+const PATIENCE = 3000;
+
 const CONNECTING = 0;
 const CLOSING = 2;
 const CLOSED = 3;
@@ -24,6 +27,7 @@ export class TabSocket implements WebSocketLike {
   #unsent = 0;
   #port: MessagePort | undefined;
   #dialed = false;
+  #patience: ReturnType<typeof setTimeout> | undefined;
   /** Aborted when it is over: the lock is given back, and nobody waits for the worker's. */
   readonly #life = new AbortController();
   /** A socket of the tab's own, where there is no worker. */
@@ -35,6 +39,7 @@ export class TabSocket implements WebSocketLike {
     this.#webSocket = webSocket;
     const { signal } = this.#life;
     try {
+      this.#patience = setTimeout(() => this.#goAlone("the worker does not answer"), PATIENCE);
       const worker = start();
       worker.addEventListener("error", () => this.#goAlone("the worker cannot be loaded"), { signal });
       worker.port.onmessage = ({ data }) => this.#receive(data);
@@ -94,7 +99,10 @@ export class TabSocket implements WebSocketLike {
   }
 
   #receive(message: ToTab): void {
+    clearTimeout(this.#patience);
     switch (message.type) {
+      case "heard":
+        return;
       case "open": {
         if (this.#readyState !== CONNECTING) return;
         const died = () => this.#end(ABNORMAL, "the worker that held the socket has ended");
@@ -124,6 +132,7 @@ export class TabSocket implements WebSocketLike {
   }
 
   #letGo(): void {
+    clearTimeout(this.#patience);
     this.#life.abort();
     this.#port?.close();
   }

@@ -497,6 +497,36 @@ describe("a worker that", () => {
       expect(again.closedWith).toEqual({ code: 4001, reason: "bye" });
     });
 
+    test("the worker does not answer, and is waited for no longer than 3 s", async () => {
+      const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+      const it = fixture();
+      const silent = () => {
+        const worker = it.start();
+        for (const { port } of it.tabs) port.peer = undefined;
+        return worker;
+      };
+      const options = { url: "ws://host/chat", webSocket: it.own.webSocket };
+      const session = connect(chat, shared(silent, options));
+      await vi.advanceTimersByTimeAsync(2999);
+      expect(it.own.sockets.length).toBe(0);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(warn.mock.calls.join()).toContain("the worker does not answer");
+      (await it.own.next()).open();
+      expect(session.status).toBe("open");
+      void session.close();
+    });
+
+    test("but a server that takes longer than that is the worker's to wait for", async () => {
+      const { tab, worker, own } = fixture();
+      const { session } = tab();
+      await vi.advanceTimersByTimeAsync(5000);
+      expect([worker.sockets.length, own.sockets.length]).toEqual([1, 0]);
+      worker.sockets[0]?.open();
+      await settle();
+      expect(session.status).toBe("open");
+      void session.close();
+    });
+
     test("nor is the lack of a socket of one's own a hang", async () => {
       vi.spyOn(console, "warn").mockImplementation(() => {});
       fixture();
