@@ -139,6 +139,8 @@ export class TabSocket implements WebSocketLike {
 
   /** The worker is not to be had: this tab has a socket of its own, and whoever listens does not notice. */
   #goAlone(why: unknown): void {
+    // Letting go of the worker takes back the wait for the lock, which is told here too.
+    if (this.#life.signal.aborted) return;
     if (this.#readyState !== CONNECTING) return this.#end(ABNORMAL, textOf(why));
     this.#letGo();
     console.warn("wirelark: this tab does not share its socket:", why);

@@ -527,6 +527,21 @@ describe("a worker that", () => {
       void session.close();
     });
 
+    test("it fails before the tab has its lock, and there is one socket all the same", async () => {
+      vi.spyOn(console, "warn").mockImplementation(() => {});
+      const it = fixture();
+      vi.spyOn(it.locks, "request").mockImplementation((_, options) => {
+        const { signal } = options as { signal: AbortSignal };
+        return new Promise((_, refuse) => signal.addEventListener("abort", () => refuse(signal.reason)));
+      });
+      const session = connect(chat, shared(it.start, { url: "ws://host/chat", webSocket: it.own.webSocket }));
+      await settle();
+      it.tabs[0]?.fail();
+      await settle();
+      expect(it.own.sockets.length).toBe(1);
+      void session.close();
+    });
+
     test("nor is the lack of a socket of one's own a hang", async () => {
       vi.spyOn(console, "warn").mockImplementation(() => {});
       fixture();
