@@ -491,6 +491,28 @@ mod tests {
     }
 
     #[test]
+    fn joined_frames_keep_their_order_among_the_others() {
+        for step in [1, 2, 3, 1_000] {
+            let mut outbox = Outbox::default();
+            let join = |outbox: &mut Outbox, payload| {
+                let Frame { head, payload } = frame(payload);
+                outbox.join(head.as_slice(), &payload);
+            };
+            join(&mut outbox, "a");
+            join(&mut outbox, "bb");
+            outbox.push(frame("pong"), Class::Pong);
+            join(&mut outbox, "c");
+            assert_eq!((outbox.queue.len(), outbox.bytes()), (3, 8 + 1 + 2 + 4 + 1));
+            // A client that falls behind: what is joined later has another place.
+            outbox.settle();
+            join(&mut outbox, "d");
+            assert_eq!(drop_oldest(&mut outbox, 1_000, 10), 0, "nothing that is joined is ever dropped");
+            assert_eq!(drain(&mut outbox, step), ["a", "bb", "pong", "c", "d"]);
+            assert!(outbox.is_empty() && outbox.bytes() == 0);
+        }
+    }
+
+    #[test]
     fn the_newest_of_each_key_waits_in_the_oldest_place() {
         let mut outbox = Outbox::default();
         outbox.push(frame("a1"), key(1));
