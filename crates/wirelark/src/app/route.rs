@@ -136,8 +136,7 @@ impl Endpoint {
     ) -> Result<Response, Response> {
         let reservation = self.hub.reserve().ok_or_else(|| self.overloaded())?;
         self.admit(&mut parts).await?;
-        let user = parts.extensions.get::<User>().filter(|_| self.context.hooks.ask_for_users());
-        let user = user.map(|user| user.id().into());
+        let user = parts.extensions.get::<User>().cloned();
         let negotiated = self.context.limits.compression.as_ref().and_then(|wish| offer.negotiate(wish));
         let (compression, extensions) = negotiated.unzip();
         let pending = Pending {

@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 use wirelark_proto::{CONTROL_BYTES_MAX, CloseCode, CloseFrame, Message};
 
 use super::json::JsonSocket;
-use crate::connection::{Batch, Closed, ConflationKey, Connection, ConnectionId, SendError, Unsent, Wish};
+use crate::connection::{
+    Batch, Closed, ConflationKey, Connection, ConnectionId, SendError, Unsent, User, Wish,
+};
 use crate::hub::{Hub, InvalidRoom, Room, RoomName};
 
 /// One open WebSocket connection: the last argument of a socket handler.
@@ -134,6 +136,17 @@ impl Socket {
     /// This connection's id.
     pub fn id(&self) -> ConnectionId {
         self.connection().id
+    }
+
+    /// Who is connected, if anybody has been authenticated.
+    pub fn user(&self) -> Option<User> {
+        self.connection().user()
+    }
+
+    /// From now on `user` is at the other end, and gets what is sent to that user: for connections that sign in late,
+    /// or with a new token. False if the connection has ended.
+    pub fn sign_in(&self, user: &User) -> bool {
+        self.hub.identify(self.connection(), user)
     }
 
     /// The subprotocol that was agreed, or `""`.
@@ -330,6 +343,16 @@ impl Sender {
     /// This connection's id.
     pub fn id(&self) -> ConnectionId {
         self.connection.id
+    }
+
+    /// As [`Socket::user`].
+    pub fn user(&self) -> Option<User> {
+        self.connection.user()
+    }
+
+    /// As [`Socket::sign_in`].
+    pub fn sign_in(&self, user: &User) -> bool {
+        self.hub.identify(&self.connection, user)
     }
 
     /// The subprotocol that was agreed, or `""`.

@@ -11,7 +11,7 @@ use tracing::Level;
 use uuid::Uuid;
 use wirelark_proto::Kind;
 
-use super::{Connection, ConnectionId};
+use super::{Connection, ConnectionId, User};
 use crate::limits::Setting;
 use crate::shared_frame::SharedFrame;
 
@@ -278,11 +278,6 @@ impl Hooks {
         matches!(self.sent, Setting::On(_))
     }
 
-    /// Whether a connection's user will be asked for. Connections keep nothing for hooks that are not there.
-    pub(crate) fn ask_for_users(&self) -> bool {
-        self.hear_received() || self.hear_sent() || matches!(self.error, Setting::On(_))
-    }
-
     fn received(&self, received: &Received<'_>) {
         match &self.received {
             Setting::Inherited => received.log(),
@@ -346,20 +341,17 @@ fn said_of<T>(hook: &Setting<T>) -> &'static str {
 
 // Never called while one of the connection's locks is held: hooks are user code.
 impl Connection {
-    /// The user's id, where a hook may ask for it.
-    fn user(&self) -> Option<&str> {
-        self.texts()?.1
-    }
-
     /// The handler is about to have a message.
     pub(crate) fn received(&self, call: Option<&str>, id: Option<&str>, kind: Kind, bytes: usize) {
-        let (connection, route, user) = (self.id, &*self.route.pattern, self.user());
+        let (connection, route, who) = (self.id, &*self.route.pattern, self.user());
+        let user = who.as_ref().map(User::id);
         self.route.hooks.received(&Received { connection, route, user, call, id, kind, bytes });
     }
 
     /// A message was queued.
     pub(crate) fn sent(&self, name: Option<&str>, id: Option<&str>, kind: Kind, bytes: usize) {
-        let (connection, route, user) = (self.id, &*self.route.pattern, self.user());
+        let (connection, route, who) = (self.id, &*self.route.pattern, self.user());
+        let user = who.as_ref().map(User::id);
         self.route.hooks.sent(&Sent { connection, route, user, name, id, kind, bytes });
     }
 
@@ -383,7 +375,8 @@ impl Connection {
         error: &dyn fmt::Display,
         reference: Option<Uuid>,
     ) {
-        let (connection, route, user) = (self.id, &*self.route.pattern, self.user());
+        let (connection, route, who) = (self.id, &*self.route.pattern, self.user());
+        let user = who.as_ref().map(User::id);
         self.route.hooks.error(&Report { kind, connection, route, user, call, id, error, reference });
     }
 }

@@ -20,6 +20,7 @@ mod liveness;
 mod outbound;
 mod outbox;
 mod run_queue;
+mod user;
 
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker, ready};
@@ -51,6 +52,7 @@ use self::outbound::{Offer, Outbound};
 use self::outbox::Class;
 pub(crate) use self::outbox::ConflationKey;
 pub(crate) use self::run_queue::RunQueue;
+pub use self::user::{InvalidUserId, User};
 use crate::shared_frame::{self, SharedFrame};
 
 /// What all connections of a route have in common.
@@ -74,8 +76,8 @@ pub(crate) struct Agreed {
     pub(crate) compression: Option<Compression>,
     /// How contract frames are written; `None` where none are.
     pub(crate) format: Option<Format>,
-    /// The id of the user, where a hook may ask for it.
-    pub(crate) user: Option<Box<str>>,
+    /// Who is connecting, if the route authenticated anybody.
+    pub(crate) user: Option<User>,
 }
 
 /// Why a message was not queued.
@@ -132,7 +134,9 @@ pub(crate) struct Connection {
     facts: Facts,
     /// Where to ask for a turn; none if a task of its own polls it.
     run_queue: Option<Arc<RunQueue>>,
-    /// The subprotocol, the user for hooks, and a token once somebody has asked for it.
+    /// Who is at the other end; may become known later than the connection, and is replaced when a token is renewed.
+    user: Mutex<Option<User>>,
+    /// The subprotocol, and a token once somebody has asked for it.
     seldom: OnceLock<Box<Seldom>>,
     inbound: Mutex<Inbound>,
     outbound: Mutex<Outbound>,
@@ -141,8 +145,7 @@ pub(crate) struct Connection {
 /// What most connections do not have; in a box of its own.
 #[derive(Debug, Default)]
 struct Seldom {
-    /// The subprotocol, and behind a NUL the id of the user, which no subprotocol has: who has none pays for none.
-    texts: Box<str>,
+    protocol: Box<str>,
     cancel: OnceLock<CancellationToken>,
 }
 
@@ -166,12 +169,8 @@ impl Connection {
         let gap_format = agreed.protocol.as_deref().and_then(Format::from_subprotocol).and(agreed.format);
         let seldom = OnceLock::new();
         let Agreed { protocol, user, .. } = agreed;
-        let texts = match user {
-            Some(user) => format!("{}\0{user}", protocol.as_deref().unwrap_or_default()).into(),
-            None => protocol.unwrap_or_default(),
-        };
-        if !texts.is_empty() {
-            let _ = seldom.set(Box::new(Seldom { texts, cancel: OnceLock::new() }));
+        if let Some(protocol) = protocol {
+            let _ = seldom.set(Box::new(Seldom { protocol, cancel: OnceLock::new() }));
         }
         Self {
             id,
@@ -179,6 +178,7 @@ impl Connection {
             format: agreed.format,
             facts: Facts::default(),
             run_queue,
+            user: Mutex::new(user),
             seldom,
             inbound: Mutex::new(inbound),
             outbound: Mutex::new(Outbound::new(write, gap_format)),
@@ -461,14 +461,18 @@ impl Connection {
         self.facts.is(Fact::KeptOpen)
     }
 
-    /// The subprotocol, and the id of the user where a hook may ask for it.
-    fn texts(&self) -> Option<(&str, Option<&str>)> {
-        let texts = &*self.seldom.get()?.texts;
-        Some(texts.split_once('\0').map_or((texts, None), |(protocol, user)| (protocol, Some(user))))
+    pub(crate) fn protocol(&self) -> &str {
+        self.seldom.get().map_or("", |seldom| &seldom.protocol)
     }
 
-    pub(crate) fn protocol(&self) -> &str {
-        self.texts().map_or("", |(protocol, _)| protocol)
+    /// Who is at the other end, if that is known.
+    pub(crate) fn user(&self) -> Option<User> {
+        self.user.lock().clone()
+    }
+
+    /// From now on `user` is at the other end. Who was before.
+    pub(crate) fn set_user(&self, user: User) -> Option<User> {
+        self.user.lock().replace(user)
     }
 
     /// The receiving half is gone: whatever arrives is counted and dropped.

@@ -4,7 +4,7 @@
 //! spread over *shards*. A shard is one task that owns its connections' places in rooms and their timers;
 //! everybody else sends it mail.
 //!
-//! Lock order: a connection's directory entry, then a room's stripe, then a mailbox. Never two stripes,
+//! Lock order: a connection's directory entry, then a room's or a user's stripe, then a mailbox. Never two stripes,
 //! never across an await, user code or I/O.
 
 mod delivery;
@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 use wirelark_proto::{CloseCode, CloseFrame, Message};
 
 use crate::budget::Budget;
-use crate::connection::{ConflationKey, Connection, ConnectionId, RunQueue};
+use crate::connection::{ConflationKey, Connection, ConnectionId, RunQueue, User};
 use crate::observe::Observer;
 
 pub use self::delivery::{Busy, Delivered, Publish, Target};
@@ -178,6 +178,9 @@ impl Hub {
         connection.route.counters.opened();
         let shard = &self.inner.shards[connection.id.shard()];
         shard.directory.open(connection.id);
+        if let Some(user) = connection.user() {
+            self.inner.users.enter(user.id(), connection.id);
+        }
         shard.mailbox.put(Mail::Register { connection: Arc::clone(connection), driver });
         // An upgrade that was under way when the server began to stop.
         if let Some(frame) = self.inner.draining.get() {
@@ -194,7 +197,11 @@ impl Hub {
         connection.route.counters.closed(code);
         let id = connection.id;
         let shard = &self.inner.shards[id.shard()];
-        for room in shard.directory.close(id) {
+        let rooms = shard.directory.close(id);
+        if let Some(user) = connection.user() {
+            self.inner.users.leave(user.id(), id);
+        }
+        for room in rooms {
             self.inner.rooms.leave(&room, id.shard(), || {
                 shard.mailbox.put(Mail::Leave { room: room.clone(), connection: id });
             });
@@ -229,13 +236,20 @@ impl Hub {
         })
     }
 
-    /// A connection is a user's, until it [leaves](Self::leave_user).
-    pub(crate) fn enter_user(&self, user: &str, connection: ConnectionId) {
-        self.inner.users.enter(user, connection);
-    }
-
-    pub(crate) fn leave_user(&self, user: &str, connection: ConnectionId) {
-        self.inner.users.leave(user, connection);
+    /// `user` is at the other end of a connection that is already there: one that signed in late, or renewed its token.
+    /// False if the connection is gone.
+    pub(crate) fn identify(&self, connection: &Connection, user: &User) -> bool {
+        let (id, users) = (connection.id, &self.inner.users);
+        // Held until the user is entered: a connection that goes meanwhile is taken out again by whoever forgets it.
+        let Some(_entry) = self.inner.shards[id.shard()].directory.entry(id) else { return false };
+        let before = connection.set_user(user.clone());
+        if before.as_ref().is_none_or(|before| before.id() != user.id()) {
+            if let Some(before) = before {
+                users.leave(before.id(), id);
+            }
+            users.enter(user.id(), id);
+        }
+        true
     }
 
     /// The connections of a user.

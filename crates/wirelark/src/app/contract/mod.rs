@@ -43,7 +43,7 @@ pub use self::valid::Valid;
 use self::peers::Place;
 use self::serving::{Service, Serving};
 use super::SocketRoute;
-use super::auth::{Authenticator, User};
+use super::auth::Authenticator;
 use super::route::Call;
 use super::terms::Terms;
 use super::upgrade::Runner;
@@ -332,7 +332,6 @@ where
                 Ok(data) => data,
                 Err(rejection) => return pending.refuse(rejection.into_response()),
             };
-            let user = parts.extensions.get::<User>().cloned();
             // Whatever of the request is kept now would be kept as long as the connection.
             drop(parts);
             drop(state);
@@ -340,7 +339,7 @@ where
             pending.accept(move |socket| {
                 let (connection, hub) = (Arc::clone(socket.shared()), socket.hub().clone());
                 let room = place.name(room);
-                let session = Session::new(session::Parts { connection, hub, place, room, user, data });
+                let session = Session::new(session::Parts { connection, hub, place, room, data });
                 Serving::new(service, session, socket)
             })
         })

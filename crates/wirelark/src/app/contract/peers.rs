@@ -62,7 +62,7 @@ impl<C: 'static, D: Send + Sync + 'static> Place<C, D> {
     }
 }
 
-/// A session that, once it has begun, is there: in its room, among its peers, and among its user's. Until it is dropped.
+/// A session that, once it has begun, is there: in its room and among its peers. Until it is dropped.
 pub(super) struct Attendance<C: 'static, D: Send + Sync + 'static> {
     inner: Arc<Inner<C, D>>,
     /// Its place among its peers.
@@ -80,9 +80,6 @@ impl<C: 'static, D: Send + Sync + 'static> Attendance<C, D> {
         if let Ok(room) = inner.hub.room(inner.room.clone()) {
             room.join(id);
         }
-        if let Some(user) = &inner.user {
-            inner.hub.enter_user(user.id(), id);
-        }
         self.order = Some(inner.place.enter(inner));
     }
 
@@ -99,11 +96,7 @@ impl<C: 'static, D: Send + Sync + 'static> Drop for Attendance<C, D> {
     /// The rooms are left with the connection.
     fn drop(&mut self) {
         let Some(order) = self.order else { return };
-        let Inner { place, room, hub, user, connection, .. } = &*self.inner;
-        place.leave(room, order);
-        if let Some(user) = user {
-            hub.leave_user(user.id(), connection.id);
-        }
+        self.inner.place.leave(&self.inner.room, order);
     }
 }
 

@@ -29,7 +29,6 @@ pub(super) struct Inner<C, D> {
     pub(super) place: Arc<Place<C, D>>,
     /// The room of everybody who came to the same path.
     pub(super) room: RoomName,
-    pub(super) user: Option<User>,
     data: RwLock<D>,
     /// Tokens of running calls that asked for one; boxed, as most calls do not.
     tokens: Mutex<Option<Box<Tokens>>>,
@@ -57,15 +56,13 @@ pub(super) struct Parts<C, D> {
     pub(super) hub: Hub,
     pub(super) place: Arc<Place<C, D>>,
     pub(super) room: RoomName,
-    pub(super) user: Option<User>,
     pub(super) data: D,
 }
 
 impl<C: 'static, D: Send + Sync + 'static> Session<C, D> {
     pub(super) fn new(parts: Parts<C, D>) -> Self {
-        let Parts { connection, hub, place, room, user, data } = parts;
-        let inner =
-            Inner { connection, hub, place, room, user, data: RwLock::new(data), tokens: Mutex::default() };
+        let Parts { connection, hub, place, room, data } = parts;
+        let inner = Inner { connection, hub, place, room, data: RwLock::new(data), tokens: Mutex::default() };
         Self { inner: Arc::new(inner), call: None }
     }
 
@@ -91,9 +88,9 @@ impl<C: 'static, D: Send + Sync + 'static> Session<C, D> {
         self.inner.connection.id
     }
 
-    /// Who is connected, if the route authenticated anybody.
-    pub fn user(&self) -> Option<&User> {
-        self.inner.user.as_ref()
+    /// Who is connected, if anybody has been authenticated.
+    pub fn user(&self) -> Option<User> {
+        self.inner.connection.user()
     }
 
     /// Reads the session's data. Nothing that waits belongs into `read`: other handles of this session wait for it.
