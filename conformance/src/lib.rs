@@ -8,6 +8,7 @@ mod rooms;
 mod rpc;
 mod rpc_room;
 mod secure;
+mod users;
 mod values;
 
 use std::time::Duration;
@@ -48,6 +49,7 @@ pub fn app() -> App {
     let app = flood::add_to(app);
     let app = lifecycle::add_to(app);
     let app = rooms::add_to(app);
+    let app = users::add_to(app);
     let app = secure::add_to(app);
     let app = rpc_room::add_to(rpc::add_to(app));
     values::add_to(app)

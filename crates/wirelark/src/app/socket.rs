@@ -17,7 +17,7 @@ use super::json::JsonSocket;
 use crate::connection::{
     Batch, Closed, ConflationKey, Connection, ConnectionId, SendError, Unsent, User, Wish,
 };
-use crate::hub::{Hub, InvalidRoom, Room, RoomName};
+use crate::hub::{Excepted, Hub, InvalidRoom, Room, RoomName};
 
 /// One open WebSocket connection: the last argument of a socket handler.
 ///
@@ -173,6 +173,12 @@ impl Socket {
     /// How the connection ended, once it has.
     pub fn closed(&self) -> Option<Closed> {
         self.connection().closed()
+    }
+}
+
+impl From<&Socket> for Excepted {
+    fn from(socket: &Socket) -> Self {
+        socket.id().into()
     }
 }
 
@@ -398,6 +404,12 @@ impl Sender {
     /// Bytes queued and not yet taken by the kernel.
     pub fn queued_bytes(&self) -> usize {
         self.connection.queued_bytes()
+    }
+}
+
+impl From<&Sender> for Excepted {
+    fn from(sender: &Sender) -> Self {
+        sender.id().into()
     }
 }
 

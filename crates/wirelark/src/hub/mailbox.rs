@@ -46,9 +46,9 @@ pub(crate) enum Mail {
         room: RoomName,
         reply: oneshot::Sender<Vec<ConnectionId>>,
     },
-    /// Closes one connection, or all.
+    /// Closes some connections, or all. It may name connections of other shards too.
     Close {
-        connection: Option<ConnectionId>,
+        connections: Option<Arc<[ConnectionId]>>,
         frame: CloseFrame,
         reply: Option<oneshot::Sender<usize>>,
     },
@@ -91,7 +91,11 @@ impl Deliver {
     }
 
     fn bytes(&self) -> usize {
-        self.frame.len() + MAIL_OVERHEAD_BYTES
+        let named = match &self.target {
+            Target::Connections(ids) => size_of_val(&**ids),
+            _ => 0,
+        };
+        self.frame.len() + named + MAIL_OVERHEAD_BYTES
     }
 }
 

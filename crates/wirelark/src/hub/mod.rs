@@ -10,6 +10,7 @@
 mod delivery;
 mod directory;
 mod mailbox;
+mod recipients;
 mod ring;
 mod room;
 mod shard;
@@ -30,11 +31,12 @@ use crate::budget::Budget;
 use crate::connection::{ConflationKey, Connection, ConnectionId, RunQueue, User};
 use crate::observe::Observer;
 
-pub use self::delivery::{Busy, Delivered, Publish, Target};
+pub use self::delivery::{Busy, Delivered, Excepted, Publish, Target};
 use self::directory::Directory;
 pub(crate) use self::directory::Reservation;
 pub(crate) use self::mailbox::Turns;
 use self::mailbox::{Mail, Mailbox};
+pub use self::recipients::{Recipients, RecipientsError, USERS_MAX};
 use self::room::Rooms;
 pub use self::room::{InvalidRoom, RoomName};
 use self::users::Users;
@@ -42,7 +44,7 @@ use self::users::Users;
 /// Clients that may be told at the same time, by a close frame, why they are refused.
 const FAREWELLS_MAX: usize = 1024;
 
-/// Sends to a room, to everyone, or to one connection, from anywhere: a handler, an HTTP handler, a plain
+/// Sends to users, to a room, to everyone, or to one connection, from anywhere: a handler, an HTTP handler, a plain
 /// task. Cheap to clone.
 ///
 /// Messages one sender publishes to one room reach every member in that order, and all members see the
@@ -125,18 +127,17 @@ impl Hub {
         Publish::new(self.clone(), Target::Routes(prefix.into()), message.into())
     }
 
-    /// Sends to one connection. One that is gone is counted as offline; it is not an error.
+    /// Sends to one connection. One that is gone is counted as closed; it is not an error.
     pub fn send_to(&self, connection: ConnectionId, message: impl Into<Message>) -> Publish {
         Publish::new(self.clone(), Target::Connection(connection), message.into())
     }
 
-    /// Closes one connection; false if it is gone.
+    /// Closes one connection; false if it is gone or closing already.
+    ///
+    /// # Cancel safety
+    /// As [`Recipients::close`].
     pub async fn close(&self, connection: ConnectionId, code: CloseCode, reason: &str) -> bool {
-        let (reply, answer) = oneshot::channel();
-        let frame = CloseFrame::new(code, reason);
-        let Some(shard) = self.inner.shards.get(connection.shard()) else { return false };
-        shard.mailbox.put(Mail::Close { connection: Some(connection), frame, reply: Some(reply) });
-        answer.await.is_ok_and(|closed| closed > 0)
+        self.close_all([connection].into(), CloseFrame::new(code, reason)).await > 0
     }
 
     /// Rooms that have members.
@@ -152,6 +153,25 @@ impl Hub {
     /// Bytes that wait for slow clients now, over all connections.
     pub fn backlog_bytes(&self) -> usize {
         self.inner.budget.used()
+    }
+
+    /// Closes these connections, and says how many of them were open.
+    async fn close_all(&self, connections: Arc<[ConnectionId]>, frame: CloseFrame) -> usize {
+        let mut answers = Vec::new();
+        for (index, shard) in self.inner.shards.iter().enumerate() {
+            if connections.iter().any(|id| id.shard() == index) {
+                let (reply, answer) = oneshot::channel();
+                let connections = Some(Arc::clone(&connections));
+                shard.mailbox.put(Mail::Close { connections, frame: frame.clone(), reply: Some(reply) });
+                answers.push(answer);
+            }
+        }
+        let mut closed = 0;
+        for answer in answers {
+            // A shard that stops answers nobody; its connections are gone.
+            closed += answer.await.unwrap_or_default();
+        }
+        closed
     }
 
     // For the floors above.
@@ -178,10 +198,13 @@ impl Hub {
         connection.route.counters.opened();
         let shard = &self.inner.shards[connection.id.shard()];
         shard.directory.open(connection.id);
-        if let Some(user) = connection.user() {
-            self.inner.users.enter(user.id(), connection.id);
+        let mail = || shard.mailbox.put(Mail::Register { connection: Arc::clone(connection), driver });
+        match connection.user() {
+            // Mailed under the stripe: the shard knows the connection before anything is sent to its user, and the
+            // connection cannot have ended before its user has it.
+            Some(user) => self.inner.users.enter(user.id(), connection.id, mail),
+            None => mail(),
         }
-        shard.mailbox.put(Mail::Register { connection: Arc::clone(connection), driver });
         // An upgrade that was under way when the server began to stop.
         if let Some(frame) = self.inner.draining.get() {
             connection.close(frame.clone());
@@ -247,14 +270,13 @@ impl Hub {
             if let Some(before) = before {
                 users.leave(before.id(), id);
             }
-            users.enter(user.id(), id);
+            users.enter(user.id(), id, || ());
         }
         true
     }
 
-    /// The connections of a user.
-    pub(crate) fn connections_of(&self, user: &str) -> Arc<[ConnectionId]> {
-        self.inner.users.list(user)
+    fn is_connected(&self, connection: ConnectionId) -> bool {
+        self.inner.shards.get(connection.shard()).is_some_and(|it| it.directory.entry(connection).is_some())
     }
 
     /// Whether one more client may be accepted only to be told why it is refused; for as long as what comes back is
@@ -283,7 +305,7 @@ impl Hub {
     pub(crate) fn drain(&self, frame: &CloseFrame) {
         let _ = self.inner.draining.set(frame.clone());
         for shard in &self.inner.shards {
-            shard.mailbox.put(Mail::Close { connection: None, frame: frame.clone(), reply: None });
+            shard.mailbox.put(Mail::Close { connections: None, frame: frame.clone(), reply: None });
         }
         self.inner.tasks.close();
     }

@@ -186,8 +186,8 @@ impl Shard {
                 let members = self.rooms.get(&room).map_or(&[][..], Vec::as_slice);
                 let _ = reply.send(members.iter().filter_map(|slot| self.id(*slot)).collect());
             }
-            Mail::Close { connection, frame, reply } => {
-                let closed = self.close(connection, &frame);
+            Mail::Close { connections, frame, reply } => {
+                let closed = self.close(connections.as_deref(), &frame);
                 if let Some(reply) = reply {
                     let _ = reply.send(closed);
                 }
@@ -241,7 +241,7 @@ impl Shard {
         match &deliver.target {
             Target::Connection(id) => match self.slot(*id) {
                 Some(_) => self.deliver_to(id.slot() as u32, &deliver, &mut delivered),
-                None => delivered.offline += 1,
+                None => delivered.closed += 1,
             },
             Target::Room { name, .. } => {
                 let members = self.lend_members(name);
@@ -257,10 +257,15 @@ impl Shard {
             }
             Target::Connections(ids) => {
                 let here = self.handle.directory.shard();
-                for id in ids.iter().filter(|id| id.shard() == here) {
-                    match self.slot(*id) {
-                        Some(_) => self.deliver_to(id.slot() as u32, &deliver, &mut delivered),
-                        None => delivered.offline += 1,
+                for batch in ids.chunks(BATCH) {
+                    for id in batch.iter().filter(|id| id.shard() == here) {
+                        match self.slot(*id) {
+                            Some(_) => self.deliver_to(id.slot() as u32, &deliver, &mut delivered),
+                            None => delivered.closed += 1,
+                        }
+                    }
+                    if batch.len() == BATCH {
+                        yield_now().await;
                     }
                 }
             }
@@ -338,11 +343,20 @@ impl Shard {
         }
     }
 
-    fn close(&self, only: Option<ConnectionId>, frame: &CloseFrame) -> usize {
-        let close = |slot: &Slot| slot.connection.close(frame.clone());
+    /// How many of them were open.
+    fn close(&self, only: Option<&[ConnectionId]>, frame: &CloseFrame) -> usize {
+        let close = |slot: &&Slot| {
+            let was_open = slot.connection.is_open();
+            slot.connection.close(frame.clone());
+            was_open
+        };
         match only {
-            Some(id) => self.slot(id).map(close).is_some().into(),
-            None => self.slots.iter().flatten().map(close).count(),
+            Some(ids) => {
+                let here = self.handle.directory.shard();
+                let ours = ids.iter().filter(|id| id.shard() == here);
+                ours.filter_map(|id| self.slot(*id)).filter(close).count()
+            }
+            None => self.slots.iter().flatten().filter(close).count(),
         }
     }
 

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::Arc;
 
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -29,8 +28,11 @@ impl Default for Users {
 }
 
 impl Users {
-    pub(super) fn enter(&self, user: &str, connection: ConnectionId) {
-        self.stripe(user).lock().entry(user.into()).or_default().push(connection);
+    /// A connection is its user's from now on; `mail` runs under the stripe's lock.
+    pub(super) fn enter(&self, user: &str, connection: ConnectionId, mail: impl FnOnce()) {
+        let mut stripe = self.stripe(user).lock();
+        stripe.entry(user.into()).or_default().push(connection);
+        mail();
     }
 
     pub(super) fn leave(&self, user: &str, connection: ConnectionId) {
@@ -42,12 +44,16 @@ impl Users {
         }
     }
 
-    pub(super) fn list(&self, user: &str) -> Arc<[ConnectionId]> {
-        self.stripe(user)
-            .lock()
-            .get(user)
-            .map(|connections| connections.as_slice().into())
-            .unwrap_or_default()
+    /// Adds the connections of a user to a list, and says how many those are.
+    pub(super) fn list(&self, user: &str, list: &mut Vec<ConnectionId>) -> usize {
+        let stripe = self.stripe(user).lock();
+        let connections = stripe.get(user).map_or(&[][..], |connections| connections);
+        list.extend_from_slice(connections);
+        connections.len()
+    }
+
+    pub(super) fn count(&self, user: &str) -> usize {
+        self.stripe(user).lock().get(user).map_or(0, |connections| connections.len())
     }
 
     fn stripe(&self, user: &str) -> &Mutex<ByUser> {
