@@ -138,7 +138,12 @@ mod tests {
 
     #[test]
     fn an_old_id_misses_the_slots_next_user() {
-        let hub = Hub::new(1, Default::default(), std::sync::Arc::new(crate::budget::Budget::new(1)));
+        let hub = Hub::new(
+            1,
+            Default::default(),
+            std::sync::Arc::new(crate::budget::Budget::new(1)),
+            Default::default(),
+        );
         let first = hub.reserve().expect("room for one").take();
         let directory = &hub.inner.shards[0].directory;
         assert!(directory.entry(first).is_none(), "a reserved place can join nothing");
@@ -155,7 +160,12 @@ mod tests {
 
     #[test]
     fn a_reservation_that_is_dropped_gives_its_place_back() {
-        let hub = Hub::new(1, Default::default(), std::sync::Arc::new(crate::budget::Budget::new(1)));
+        let hub = Hub::new(
+            1,
+            Default::default(),
+            std::sync::Arc::new(crate::budget::Budget::new(1)),
+            Default::default(),
+        );
         drop(hub.reserve());
         assert_eq!(hub.connection_count(), 0);
     }

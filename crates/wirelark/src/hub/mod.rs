@@ -8,6 +8,7 @@
 //! never across an await, user code or I/O.
 
 mod delivery;
+mod departures;
 mod directory;
 mod mailbox;
 mod recipients;
@@ -15,12 +16,15 @@ mod ring;
 mod room;
 mod shard;
 mod sockets;
+mod user_hooks;
 mod users;
 
 use std::fmt;
+use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +36,7 @@ use crate::connection::{ConflationKey, Connection, ConnectionId, RunQueue, User}
 use crate::observe::Observer;
 
 pub use self::delivery::{Busy, Delivered, Excepted, Publish, Target};
+use self::departures::Departures;
 use self::directory::Directory;
 pub(crate) use self::directory::Reservation;
 pub(crate) use self::mailbox::Turns;
@@ -39,6 +44,8 @@ use self::mailbox::{Mail, Mailbox};
 pub use self::recipients::{Recipients, RecipientsError, USERS_MAX};
 use self::room::Rooms;
 pub use self::room::{InvalidRoom, RoomName};
+use self::user_hooks::Telling;
+pub(crate) use self::user_hooks::UserHooks;
 use self::users::Users;
 
 /// Clients that may be told at the same time, by a close frame, why they are refused.
@@ -59,6 +66,7 @@ struct Inner {
     next_shard: AtomicUsize,
     rooms: Rooms,
     users: Users,
+    telling: Telling,
     observer: Arc<Observer>,
     budget: Arc<Budget>,
     farewells: Arc<Semaphore>,
@@ -69,6 +77,8 @@ struct Inner {
     /// The drivers of all connections; shutting down waits for them.
     tasks: TaskTracker,
     shard_tasks: parking_lot::Mutex<Option<JoinSet<()>>>,
+    /// Where they run.
+    runtime: OnceLock<Handle>,
 }
 
 /// What others may touch of a shard.
@@ -81,7 +91,12 @@ struct ShardHandle {
 
 impl Hub {
     /// A hub of `shards` shards. Their tasks start with the first connection.
-    pub(crate) fn new(shards: usize, observer: Arc<Observer>, budget: Arc<Budget>) -> Self {
+    pub(crate) fn new(
+        shards: usize,
+        observer: Arc<Observer>,
+        budget: Arc<Budget>,
+        user_hooks: UserHooks,
+    ) -> Self {
         let shards = shards.clamp(1, usize::from(u8::MAX));
         let handle = |shard| {
             let directory = Directory::new(u8::try_from(shard).expect("at most 255 shards"));
@@ -92,7 +107,8 @@ impl Hub {
                 shards: (0..shards).map(handle).collect(),
                 next_shard: AtomicUsize::new(0),
                 rooms: Rooms::new(shards),
-                users: Users::default(),
+                users: Users::new(user_hooks.grace, user_hooks.are_set()),
+                telling: Telling::new(user_hooks),
                 observer,
                 budget,
                 farewells: Arc::new(Semaphore::new(FAREWELLS_MAX)),
@@ -100,6 +116,7 @@ impl Hub {
                 stopped: CancellationToken::new(),
                 tasks: TaskTracker::new(),
                 shard_tasks: parking_lot::Mutex::new(None),
+                runtime: OnceLock::new(),
             }),
         }
     }
@@ -202,7 +219,10 @@ impl Hub {
         match connection.user() {
             // Mailed under the stripe: the shard knows the connection before anything is sent to its user, and the
             // connection cannot have ended before its user has it.
-            Some(user) => self.inner.users.enter(user.id(), connection.id, mail),
+            Some(user) => {
+                let arrival = self.inner.users.arrive(user.id(), |change| self.tell(user.id(), change));
+                self.inner.users.enter(arrival, connection.id, mail);
+            }
             None => mail(),
         }
         // An upgrade that was under way when the server began to stop.
@@ -263,14 +283,20 @@ impl Hub {
     /// False if the connection is gone.
     pub(crate) fn identify(&self, connection: &Connection, user: &User) -> bool {
         let (id, users) = (connection.id, &self.inner.users);
+        let arrival = users.arrive(user.id(), |change| self.tell(user.id(), change));
         // Held until the user is entered: a connection that goes meanwhile is taken out again by whoever forgets it.
-        let Some(_entry) = self.inner.shards[id.shard()].directory.entry(id) else { return false };
-        let before = connection.set_user(user.clone());
-        if before.as_ref().is_none_or(|before| before.id() != user.id()) {
-            if let Some(before) = before {
-                users.leave(before.id(), id);
+        let Some(_entry) = self.inner.shards[id.shard()].directory.entry(id) else {
+            users.give_up(arrival);
+            return false;
+        };
+        match connection.set_user(user.clone()) {
+            Some(before) if before.id() == user.id() => users.give_up(arrival),
+            before => {
+                users.enter(arrival, id, || ());
+                if let Some(before) = before {
+                    users.leave(before.id(), id);
+                }
             }
-            users.enter(user.id(), id, || ());
         }
         true
     }
@@ -303,6 +329,7 @@ impl Hub {
 
     /// Closes every connection and takes no more. [`tasks`](Self::tasks) tells when they are gone.
     pub(crate) fn drain(&self, frame: &CloseFrame) {
+        self.inner.users.drain();
         let _ = self.inner.draining.set(frame.clone());
         for shard in &self.inner.shards {
             shard.mailbox.put(Mail::Close { connections: None, frame: frame.clone(), reply: None });
@@ -324,6 +351,15 @@ impl Hub {
         }
     }
 
+    /// Runs a task of the hub's own, wherever it is called from; shutting down waits for it. It ends by itself when the
+    /// hub is stopped.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        // Nothing happens before the first connection, which starts the hub.
+        if let Some(runtime) = self.inner.runtime.get() {
+            self.inner.tasks.spawn_on(task, runtime);
+        }
+    }
+
     /// Whether the shards' tasks run.
     fn has_started(&self) -> bool {
         self.inner.shard_tasks.lock().is_some()
@@ -335,12 +371,24 @@ impl Hub {
         if tasks.is_some() {
             return;
         }
+        let _ = self.inner.runtime.set(Handle::current());
         let mut set = JoinSet::new();
+        set.spawn(see_users_off(Arc::downgrade(&self.inner), Arc::clone(&self.inner.users.departures)));
         for (index, shard) in self.inner.shards.iter().enumerate() {
             let observer = (index == 0).then(|| Arc::clone(&self.inner.observer));
             set.spawn(shard::run(Arc::clone(shard), Arc::clone(&self.inner.budget), observer));
         }
         *tasks = Some(set);
+    }
+}
+
+/// Users whose grace period is over are offline. Until the hub is gone.
+async fn see_users_off(hub: Weak<Inner>, departures: Arc<Departures>) {
+    loop {
+        let (departure, user) = departures.next().await;
+        let Some(inner) = hub.upgrade() else { return };
+        let hub = Hub { inner };
+        hub.inner.users.depart(&user, departure, |change| hub.tell(&user, change));
     }
 }
 

@@ -154,10 +154,11 @@ impl Recipients {
         }
     }
 
-    /// Whether any of these users is online.
+    /// Whether any of these users is online: has a connection, or had one within the
+    /// [grace period](crate::App::offline_grace).
     pub fn is_online(&self) -> bool {
         match &self.who {
-            Who::Users(users) => users.iter().any(|user| self.hub.inner.users.count(user) > 0),
+            Who::Users(users) => users.iter().any(|user| self.hub.inner.users.is_online(user)),
             Who::Connection(connection) => self.hub.is_connected(*connection),
         }
     }
