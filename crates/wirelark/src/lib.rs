@@ -22,6 +22,7 @@
 //! - [`App`] holds routes, options and layers, and serves them, or becomes an [`axum::Router`].
 //! - [`Socket`] is one connection whose messages a handler receives and sends.
 //! - [`Hub`] sends to users on all their devices, to a room, to everyone or to one connection, from anywhere.
+//! - [`presence`] tells those who watch a room who is there.
 //! - [`Options`] are the limits of a route; all of them have a default, and all of them are on.
 //! - [`auth`] tells who connects before the connection exists.
 //! - [`hooks`] look on while messages pass, and when something goes wrong.
@@ -90,6 +91,13 @@ macro_rules! __contract_tester {
 /// Who is told of messages, and of what goes wrong.
 pub mod hooks {
     pub use crate::connection::hooks::{Hooks, Received, Report, ReportKind, Sent};
+}
+
+/// Who is in a room, for those who watch it; see [`Room::presence`].
+pub mod presence {
+    pub use crate::hub::presence::{
+        Attendee, Left, Listed, METADATA_BYTES_MAX, Member, Metadata, News, Presence, PresenceError,
+    };
 }
 
 /// What macros expand to.

@@ -17,6 +17,7 @@ use super::json::JsonSocket;
 use crate::connection::{
     Batch, Closed, ConflationKey, Connection, ConnectionId, SendError, Unsent, User, Wish,
 };
+use crate::hub::presence::Attendee;
 use crate::hub::{Excepted, Hub, InvalidRoom, Room, RoomName};
 
 /// One open WebSocket connection: the last argument of a socket handler.
@@ -179,6 +180,12 @@ impl Socket {
 impl From<&Socket> for Excepted {
     fn from(socket: &Socket) -> Self {
         socket.id().into()
+    }
+}
+
+impl From<&Socket> for Attendee {
+    fn from(socket: &Socket) -> Self {
+        Self::new(socket.connection())
     }
 }
 
@@ -410,6 +417,12 @@ impl Sender {
 impl From<&Sender> for Excepted {
     fn from(sender: &Sender) -> Self {
         sender.id().into()
+    }
+}
+
+impl From<&Sender> for Attendee {
+    fn from(sender: &Sender) -> Self {
+        Self::new(&sender.connection)
     }
 }
 

@@ -42,6 +42,13 @@ pub(crate) enum Mail {
         connection: ConnectionId,
     },
     Deliver(Deliver),
+    /// News of a room for its watchers, who may be of other shards too: each gets all frames, in order. The answer is who
+    /// had no room for all of them.
+    News {
+        to: Arc<[ConnectionId]>,
+        frames: Arc<[Arc<SharedFrame>]>,
+        reply: oneshot::Sender<Vec<ConnectionId>>,
+    },
     Members {
         room: RoomName,
         reply: oneshot::Sender<Vec<ConnectionId>>,

@@ -4,13 +4,14 @@
 //! spread over *shards*. A shard is one task that owns its connections' places in rooms and their timers;
 //! everybody else sends it mail.
 //!
-//! Lock order: a connection's directory entry, then a room's or a user's stripe, then a mailbox. Never two stripes,
-//! never across an await, user code or I/O.
+//! Lock order: a connection's directory entry, then a stripe (of a room, a room's presence or a user), then a mailbox or
+//! the deadlines. Never two stripes, never across an await, user code or I/O.
 
+mod deadlines;
 mod delivery;
-mod departures;
 mod directory;
 mod mailbox;
+pub(crate) mod presence;
 mod recipients;
 mod ring;
 mod room;
@@ -35,10 +36,10 @@ use crate::budget::Budget;
 use crate::connection::{ConflationKey, Connection, ConnectionId, RunQueue, User};
 use crate::observe::Observer;
 
+use self::deadlines::Deadlines;
 pub use self::delivery::{Busy, Delivered, Excepted, Publish, Target};
-use self::departures::Departures;
-use self::directory::Directory;
 pub(crate) use self::directory::Reservation;
+use self::directory::{Closed, Directory};
 pub(crate) use self::mailbox::Turns;
 use self::mailbox::{Mail, Mailbox};
 pub use self::recipients::{Recipients, RecipientsError, USERS_MAX};
@@ -65,6 +66,7 @@ struct Inner {
     shards: Box<[Arc<ShardHandle>]>,
     next_shard: AtomicUsize,
     rooms: Rooms,
+    presence: presence::Registry,
     users: Users,
     telling: Telling,
     observer: Arc<Observer>,
@@ -107,6 +109,7 @@ impl Hub {
                 shards: (0..shards).map(handle).collect(),
                 next_shard: AtomicUsize::new(0),
                 rooms: Rooms::new(shards),
+                presence: presence::Registry::default(),
                 users: Users::new(user_hooks.grace, user_hooks.are_set()),
                 telling: Telling::new(user_hooks),
                 observer,
@@ -174,21 +177,29 @@ impl Hub {
 
     /// Closes these connections, and says how many of them were open.
     async fn close_all(&self, connections: Arc<[ConnectionId]>, frame: CloseFrame) -> usize {
-        let mut answers = Vec::new();
-        for (index, shard) in self.inner.shards.iter().enumerate() {
-            if connections.iter().any(|id| id.shard() == index) {
-                let (reply, answer) = oneshot::channel();
-                let connections = Some(Arc::clone(&connections));
-                shard.mailbox.put(Mail::Close { connections, frame: frame.clone(), reply: Some(reply) });
-                answers.push(answer);
-            }
-        }
         let mut closed = 0;
-        for answer in answers {
+        for answer in self.mail_close(&connections, &frame) {
             // A shard that stops answers nobody; its connections are gone.
             closed += answer.await.unwrap_or_default();
         }
         closed
+    }
+
+    fn mail_close(
+        &self,
+        connections: &Arc<[ConnectionId]>,
+        frame: &CloseFrame,
+    ) -> Vec<oneshot::Receiver<usize>> {
+        let mut answers = Vec::new();
+        for (index, shard) in self.inner.shards.iter().enumerate() {
+            if connections.iter().any(|id| id.shard() == index) {
+                let (reply, answer) = oneshot::channel();
+                let connections = Some(Arc::clone(connections));
+                shard.mailbox.put(Mail::Close { connections, frame: frame.clone(), reply: Some(reply) });
+                answers.push(answer);
+            }
+        }
+        answers
     }
 
     // For the floors above.
@@ -240,7 +251,7 @@ impl Hub {
         connection.route.counters.closed(code);
         let id = connection.id;
         let shard = &self.inner.shards[id.shard()];
-        let rooms = shard.directory.close(id);
+        let Closed { rooms, attending } = shard.directory.close(id);
         if let Some(user) = connection.user() {
             self.inner.users.leave(user.id(), id);
         }
@@ -248,6 +259,9 @@ impl Hub {
             self.inner.rooms.leave(&room, id.shard(), || {
                 shard.mailbox.put(Mail::Leave { room: room.clone(), connection: id });
             });
+        }
+        for room in attending.into_iter().flat_map(|rooms| *rooms) {
+            self.inner.presence.forget(&room, id);
         }
         shard.mailbox.put(Mail::Forget { connection: id });
     }
@@ -277,6 +291,32 @@ impl Hub {
         self.inner.rooms.leave(room, connection.shard(), || {
             shard.mailbox.put(Mail::Leave { room: room.clone(), connection });
         })
+    }
+
+    /// Has a connection take part in a room's presence, until it is forgotten. `None` if it is gone.
+    fn attend<R>(&self, room: &RoomName, connection: ConnectionId, begin: impl FnOnce() -> R) -> Option<R> {
+        // Held until it is there: a connection that goes meanwhile is taken out again by whoever forgets it.
+        let mut entry = self.inner.shards.get(connection.shard())?.directory.entry(connection)?;
+        let attending = entry.attending.get_or_insert_default();
+        if !attending.contains(room) {
+            attending.push(room.clone());
+        }
+        Some(begin())
+    }
+
+    /// Has it take part no more, or only in part. `None` if the connection is gone.
+    fn unattend<R>(&self, room: &RoomName, connection: ConnectionId, end: impl FnOnce() -> R) -> Option<R> {
+        let mut entry = self.inner.shards.get(connection.shard())?.directory.entry(connection)?;
+        let ended = end();
+        if !self.inner.presence.involves(room, connection)
+            && let Some(attending) = &mut entry.attending
+        {
+            attending.retain(|attended| attended != room);
+            if attending.is_empty() {
+                entry.attending = None;
+            }
+        }
+        Some(ended)
     }
 
     /// `user` is at the other end of a connection that is already there: one that signed in late, or renewed its token.
@@ -373,6 +413,7 @@ impl Hub {
         }
         let _ = self.inner.runtime.set(Handle::current());
         let mut set = JoinSet::new();
+        set.spawn(presence::tell_watchers(Arc::downgrade(&self.inner)));
         set.spawn(see_users_off(Arc::downgrade(&self.inner), Arc::clone(&self.inner.users.departures)));
         for (index, shard) in self.inner.shards.iter().enumerate() {
             let observer = (index == 0).then(|| Arc::clone(&self.inner.observer));
@@ -383,7 +424,7 @@ impl Hub {
 }
 
 /// Users whose grace period is over are offline. Until the hub is gone.
-async fn see_users_off(hub: Weak<Inner>, departures: Arc<Departures>) {
+async fn see_users_off(hub: Weak<Inner>, departures: Arc<Deadlines<Box<str>>>) {
     loop {
         let (departure, user) = departures.next().await;
         let Some(inner) = hub.upgrade() else { return };

@@ -20,6 +20,7 @@ use super::{RoomName, ShardHandle};
 use crate::budget::Budget;
 use crate::connection::{Burst, Connection, ConnectionId, Liveness, RouteContext};
 use crate::observe::Observer;
+use crate::shared_frame::SharedFrame;
 
 /// Connections served before the task yields to others.
 const BATCH: usize = 256;
@@ -182,6 +183,10 @@ impl Shard {
             }
             Mail::Leave { room, connection } => self.leave(&room, connection),
             Mail::Deliver(deliver) => self.deliver(deliver).await,
+            Mail::News { to, frames, reply } => {
+                let missed = self.tell(&to, &frames).await;
+                let _ = reply.send(missed);
+            }
             Mail::Members { room, reply } => {
                 let members = self.rooms.get(&room).map_or(&[][..], Vec::as_slice);
                 let _ = reply.send(members.iter().filter_map(|slot| self.id(*slot)).collect());
@@ -282,6 +287,28 @@ impl Shard {
         if let Some(reply) = deliver.reply {
             let _ = reply.send(delivered);
         }
+    }
+
+    /// Who had no room for all of it.
+    async fn tell(&mut self, to: &[ConnectionId], frames: &[Arc<SharedFrame>]) -> Vec<ConnectionId> {
+        let here = self.handle.directory.shard();
+        let mut missed = Vec::new();
+        for batch in to.chunks(BATCH) {
+            for id in batch.iter().filter(|id| id.shard() == here) {
+                let Some(slot) = self.slot(*id) else { continue };
+                let (complete, must_flush) = slot.connection.deliver_all(frames);
+                if must_flush {
+                    self.dirty.push(id.slot() as u32);
+                }
+                if !complete {
+                    missed.push(*id);
+                }
+            }
+            if batch.len() == BATCH {
+                yield_now().await;
+            }
+        }
+        missed
     }
 
     fn deliver_where(

@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
-use super::departures::{Departure, Departures};
+use super::deadlines::{Deadline, Deadlines};
 use crate::connection::ConnectionId;
 
 /// Locks the users are spread over.
@@ -37,7 +38,7 @@ enum Standing {
     Coming,
     Online,
     /// Without a connection, and still online until the grace period is over.
-    Away(Departure),
+    Away(Deadline),
     /// The hook is being told that the user is offline; still online until it knows.
     Going,
     /// Back while the hook was being told: it is told of that too. Online all the time.
@@ -67,7 +68,7 @@ pub(super) struct Users {
     tells: bool,
     /// The server stops: from here on nobody comes or goes.
     draining: AtomicBool,
-    pub(super) departures: Arc<Departures>,
+    pub(super) departures: Arc<Deadlines<Box<str>>>,
 }
 
 impl Users {
@@ -133,12 +134,12 @@ impl Users {
         let Some(present) = stripe.get_mut(user) else { return };
         present.connections.retain(|other| *other != connection);
         if present.connections.is_empty() && present.standing == Standing::Online {
-            present.standing = Standing::Away(self.departures.add(user, self.grace));
+            present.standing = Standing::Away(self.departure(user));
         }
     }
 
     /// A user's grace period is over.
-    pub(super) fn depart(&self, user: &str, departure: Departure, tell: impl Fn(Change)) {
+    pub(super) fn depart(&self, user: &str, departure: Deadline, tell: impl Fn(Change)) {
         {
             let mut stripe = self.stripe(user);
             let Some(present) = stripe.get_mut(user) else { return };
@@ -171,8 +172,12 @@ impl Users {
         let Some(present) = stripe.get_mut(user) else { return };
         present.standing = match present.connections.is_empty() {
             false => Standing::Online,
-            true => Standing::Away(self.departures.add(user, self.grace)),
+            true => Standing::Away(self.departure(user)),
         };
+    }
+
+    fn departure(&self, user: &str) -> Deadline {
+        self.departures.add(Instant::now() + self.grace, user.into())
     }
 
     /// From here on nobody comes or goes.

@@ -6,14 +6,17 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use serde::Serialize;
-use wirelark_proto::contract::{Contract, EncodeError, Event, Format};
+use wirelark_proto::contract::{Contract, Delivery, EncodeError, Event, Format};
 use wirelark_proto::{Message, Text};
 
+use super::session::Session;
 use crate::connection::{Connection, ConnectionId};
+use crate::hub::presence::{News, Presence, PresenceError, Voice, VoiceKey};
 use crate::hub::{
     Busy, Delivered, Excepted, Hub, InvalidRoom, Publish, Recipients, RecipientsError, Room, RoomName, Target,
 };
@@ -147,9 +150,65 @@ impl<C> ContractRoom<C> {
         self.untyped().map_or(0, |room| room.count())
     }
 
+    /// Who is in the room, for those who watch it; see [`Room::presence`].
+    pub fn presence(&self) -> Presence {
+        Presence::new(self.hub.clone(), self.name.clone())
+    }
+
     /// The room as the hub knows it.
     fn untyped(&self) -> Result<Room, InvalidRoom> {
         self.hub.room(self.name.clone())
+    }
+}
+
+impl Presence {
+    /// As [`watch`](Self::watch), for clients of a contract: news are pushes of it, which the contract declares with one
+    /// line. Whatever their delivery is, none of them is dropped.
+    ///
+    /// ```
+    /// # mod example {
+    /// use wirelark::contract;
+    /// use wirelark::contract::Session;
+    /// use wirelark::presence::News;
+    ///
+    /// #[contract]
+    /// pub trait Lobby {
+    ///     /// Who is in the lobby.
+    ///     #[push]
+    ///     fn presence(#[body] news: News);
+    /// }
+    ///
+    /// pub struct Server;
+    ///
+    /// impl LobbyServer for Server {
+    ///     type Data = ();
+    ///
+    ///     async fn attached(&self, session: Session<Lobby, ()>) -> wirelark::Result {
+    ///         let presence = session.room().presence();
+    ///         presence.track(&session, serde_json::json!({"status": "awake"}))?;
+    ///         presence.watch_as(&session, Lobby::presence)?;
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`watch`](Self::watch).
+    pub fn watch_as<C: Contract, D>(
+        &self,
+        session: &Session<C, D>,
+        push: fn(News) -> Push<C>,
+    ) -> Result<bool, PresenceError> {
+        let name = C::describe().name;
+        let key = VoiceKey::Push { contract: name, function: push as usize };
+        let voice: Voice = Arc::new(move |news| {
+            let mut push = push(news.clone());
+            (push.class.delivery, push.class.key) = (Delivery::Reliable, None);
+            let push_name = push.name;
+            push.into_frame().inspect_err(|error| unwritable(name, push_name, error)).ok()
+        });
+        self.watch_with(session.into(), key, voice)
     }
 }
 

@@ -13,6 +13,7 @@ use super::peers::{Peers, Place};
 use super::push::{ContractRecipients, ContractRoom, Push, Pushing};
 use crate::app::auth::User;
 use crate::connection::{Closed, Connection, ConnectionId};
+use crate::hub::presence::Attendee;
 use crate::hub::{Excepted, Hub, InvalidRoom, RecipientsError, RoomName};
 
 /// One client of the contract `C`, with data `D` of the application's own. Cheap to clone; usable from any task
@@ -211,6 +212,12 @@ impl<C, D> Clone for Session<C, D> {
 impl<C, D> From<&Session<C, D>> for Excepted {
     fn from(session: &Session<C, D>) -> Self {
         session.inner.connection.id.into()
+    }
+}
+
+impl<C, D> From<&Session<C, D>> for Attendee {
+    fn from(session: &Session<C, D>) -> Self {
+        Self::new(&session.inner.connection)
     }
 }
 

@@ -1,55 +1,59 @@
-//! Who is about to be offline: users without a connection, each once, in the order in which their grace periods end.
+//! What is to be done later, in the order of its time, by one task.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// One departure, unlike all others.
+/// One deadline, unlike all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Departure {
+pub(super) struct Deadline {
     due: Instant,
     number: u64,
 }
 
-#[derive(Default)]
-pub(super) struct Departures {
-    waiting: Mutex<Waiting>,
+pub(super) struct Deadlines<T> {
+    waiting: Mutex<Waiting<T>>,
     /// There is a new first one.
     first_changed: Notify,
 }
 
-#[derive(Default)]
-struct Waiting {
-    by_due: BTreeMap<Departure, Box<str>>,
+struct Waiting<T> {
+    by_due: BTreeMap<Deadline, T>,
     last_number: u64,
 }
 
-impl Departures {
-    /// Has `user` come up after `grace`.
-    pub(super) fn add(&self, user: &str, grace: Duration) -> Departure {
+impl<T> Default for Deadlines<T> {
+    fn default() -> Self {
+        let waiting = Waiting { by_due: BTreeMap::new(), last_number: 0 };
+        Self { waiting: Mutex::new(waiting), first_changed: Notify::new() }
+    }
+}
+
+impl<T> Deadlines<T> {
+    /// Has `item` come up at `due`.
+    pub(super) fn add(&self, due: Instant, item: T) -> Deadline {
         let mut waiting = self.waiting.lock();
         waiting.last_number += 1;
-        let departure = Departure { due: Instant::now() + grace, number: waiting.last_number };
-        waiting.by_due.insert(departure, user.into());
-        if waiting.by_due.first_key_value().is_some_and(|(first, _)| *first == departure) {
+        let deadline = Deadline { due, number: waiting.last_number };
+        waiting.by_due.insert(deadline, item);
+        if waiting.by_due.first_key_value().is_some_and(|(first, _)| *first == deadline) {
             self.first_changed.notify_one();
         }
-        departure
+        deadline
     }
 
-    /// The user is back.
-    pub(super) fn cancel(&self, departure: Departure) {
-        self.waiting.lock().by_due.remove(&departure);
+    /// It does not come up any more.
+    pub(super) fn cancel(&self, deadline: Deadline) {
+        self.waiting.lock().by_due.remove(&deadline);
     }
 
-    /// The next user whose grace period is over.
+    /// The next item whose time has come.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, nobody was taken out.
-    pub(super) async fn next(&self) -> (Departure, Box<str>) {
+    /// Dropped before it is ready, nothing was taken out.
+    pub(super) async fn next(&self) -> (Deadline, T) {
         loop {
             let due = {
                 let mut waiting = self.waiting.lock();
