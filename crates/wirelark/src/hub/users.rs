@@ -252,6 +252,11 @@ mod tests {
         let users = users();
         let arrival = users.arrive("ada", |change| {
             assert_eq!((change, users.is_online("ada")), (Change::Online, false));
+            // Another device comes meanwhile, for which nobody is told, and which changes nothing.
+            let second = users.arrive("ada", |_| panic!("told twice"));
+            users.enter(second, id(2), || ());
+            assert!(!users.is_online("ada"));
+            users.leave("ada", id(2));
         });
         users.enter(arrival, id(1), || ());
         assert!(users.is_online("ada"));
@@ -293,6 +298,20 @@ mod tests {
             users.leave("ada", id(round));
         }
         assert_eq!((users.departures.len(), log.lock().len()), (1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_back_when_the_grace_period_ends_and_away_again_has_another() {
+        let (users, log) = (users(), Mutex::new(Vec::new()));
+        enter(&users, id(1), &log);
+        users.leave("ada", id(1));
+        let (departure, user) = users.departures.next().await;
+        enter(&users, id(2), &log);
+        users.leave("ada", id(2));
+        users.depart(&user, departure, |change| log.lock().push(change));
+        assert_eq!((log.lock().len(), users.is_online("ada")), (1, true));
+        depart_all(&users, &log).await;
+        assert_eq!((log.lock().len(), users.is_online("ada")), (2, false));
     }
 
     #[tokio::test(start_paused = true)]
