@@ -1,4 +1,7 @@
 //! `/presence/{room}?user=U&meta=JSON`: who is in a room, for clients that are there and for whoever asks.
+//! `/lobby/{room}`: the same of the same rooms, for clients of a contract.
+
+use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -8,12 +11,14 @@ use wirelark::axum::extract::{Path, Query, Request};
 use wirelark::axum::http::{StatusCode, header};
 use wirelark::axum::middleware::{Next, from_fn};
 use wirelark::axum::response::{IntoResponse, Response};
-use wirelark::presence::{Listed, Metadata};
-use wirelark::{App, Hub, Message, Refusal, Room, Upgrade};
+use wirelark::contract::{Problem, Session};
+use wirelark::presence::{Listed, Metadata, News, Presence};
+use wirelark::{App, Hub, Message, Refusal, Room, Upgrade, contract};
 
 pub(crate) fn add_to(app: App) -> App {
     // A path has one route, and this one's requests mostly are upgrades.
     app.scope("/presence", |scope| scope.socket("/{room}", present).layer(from_fn(answer_plain_requests)))
+        .contract("/lobby/{room}", Lobby::serve(Server))
 }
 
 #[derive(Deserialize)]
@@ -34,10 +39,10 @@ async fn present(
     hub: Hub,
     upgrade: Upgrade,
 ) -> wirelark::Result {
-    let presence = hub.room(name).map_err(bad_request)?.presence();
-    let meta: Value = serde_json::from_str(&asked.meta).map_err(bad_request)?;
-    let meta = Metadata::new(meta).map_err(bad_request)?;
-    let user = asked.user.map(User::new).transpose().map_err(bad_request)?;
+    let presence = hub.room(name).map_err(|error| bad_request(&error))?.presence();
+    let meta: Value = serde_json::from_str(&asked.meta).map_err(|error| bad_request(&error))?;
+    let meta = Metadata::new(meta).map_err(|error| bad_request(&error))?;
+    let user = asked.user.map(User::new).transpose().map_err(|error| bad_request(&error))?;
     let mut socket = upgrade.accept().await?;
     if let Some(user) = user {
         socket.sign_in(&user);
@@ -54,7 +59,7 @@ async fn present(
     Ok(())
 }
 
-fn bad_request(error: impl ToString) -> Refusal {
+fn bad_request(error: &dyn Display) -> Refusal {
     Refusal::new((StatusCode::BAD_REQUEST, error.to_string()))
 }
 
@@ -86,4 +91,46 @@ async fn answer_plain_requests(Path(name): Path<String>, hub: Hub, request: Requ
 fn present_in(room: &Room) -> Present {
     let presence = room.presence();
     Present { members: presence.list(), occupancy: presence.occupancy() }
+}
+
+/// Who is in a room.
+#[contract]
+pub(crate) trait Lobby {
+    /// Has the caller hear of who is there: everybody at first, and then what changes.
+    async fn watch(&self) -> Result<(), Problem>;
+    /// Has the caller be there, with this metadata.
+    async fn enter(&self, meta: Value) -> Result<(), Problem>;
+    /// Who is there.
+    #[push]
+    fn presence(#[body] news: News);
+}
+
+struct Server;
+
+type Visitor = Session<Lobby, Path<String>>;
+
+impl Server {
+    fn presence(session: &Visitor) -> Result<Presence, Problem> {
+        let room = session.hub().room(session.data(|Path(name)| name.clone()));
+        Ok(room.map_err(|error| problem(&error))?.presence())
+    }
+}
+
+fn problem(error: &dyn Display) -> Problem {
+    Problem::new(error.to_string())
+}
+
+impl LobbyServer for Server {
+    type Data = Path<String>;
+
+    async fn watch(&self, session: Visitor) -> Result<(), Problem> {
+        Self::presence(&session)?
+            .watch_as(&session, Lobby::presence)
+            .map(drop)
+            .map_err(|error| problem(&error))
+    }
+
+    async fn enter(&self, session: Visitor, meta: Value) -> Result<(), Problem> {
+        Self::presence(&session)?.track(&session, meta).map(drop).map_err(|error| problem(&error))
+    }
 }

@@ -31,7 +31,10 @@ impl Events {
     /// A hook that keeps what it hears. It does so when it is called, and so before `/online` answers differently.
     fn keep(&self, event: &'static str) -> impl Fn(String, Hub) -> Ready<()> + Send + Sync + 'static {
         let events = self.clone();
-        move |user, _| ready(events.0.lock().push(Event { event, user }))
+        move |user, _| {
+            events.0.lock().push(Event { event, user });
+            ready(())
+        }
     }
 }
 

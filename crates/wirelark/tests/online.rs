@@ -1,7 +1,7 @@
 //! Who is online, and when: what hooks hear, and that it stays exact however clients come and go.
 
 use std::collections::BTreeMap;
-use std::future::ready;
+use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,9 +24,16 @@ struct Log(Arc<Mutex<Vec<(String, bool)>>>);
 
 impl Log {
     fn hear(&self, app: App) -> App {
-        let (online, offline) = (self.clone(), self.clone());
-        app.on_online(move |user, _| ready(online.0.lock().push((user, true))))
-            .on_offline(move |user, _| ready(offline.0.lock().push((user, false))))
+        app.on_online(self.keep(true)).on_offline(self.keep(false))
+    }
+
+    /// A hook that keeps what it hears.
+    fn keep(&self, online: bool) -> impl Fn(String, Hub) -> Ready<()> + Send + Sync + 'static {
+        let log = self.clone();
+        move |user, _| {
+            log.0.lock().push((user, online));
+            ready(())
+        }
     }
 
     fn of(&self, user: &str) -> Vec<bool> {
@@ -166,8 +173,7 @@ async fn runs_of_a_user_take_their_turns_and_those_of_others_do_not_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hook_that_panics_when_it_is_called_harms_nobody() {
-    let app =
-        App::new().socket("/", keep_open).on_online(|_, _| -> std::future::Ready<()> { panic!("always") });
+    let app = App::new().socket("/", keep_open).on_online(|_, _| -> Ready<()> { panic!("always") });
     let host = Host::new(app);
     let mut device = connect(&host, "ada").await;
     assert!(host.hub().user("ada").is_online());

@@ -228,12 +228,13 @@ async fn what_happens_within_a_window_is_told_at_once() {
     let host = Host::new(app());
     let mut watcher = watcher(&host).await;
     watcher.listen().await;
+    let mut stay = Vec::new();
     for number in 0..100 {
         let client = member(&host, &format!("user {number}")).await;
         if number % 2 == 0 {
             client.drop_connection();
         } else {
-            std::mem::forget(client);
+            stay.push(client);
         }
     }
     watcher.listen().await;

@@ -169,8 +169,9 @@ impl Recipients {
             Who::Connection(connection) => (vec![*connection], 0),
             Who::Users(users) => {
                 let mut connections = Vec::with_capacity(users.len());
-                let list = |user: &&Box<str>| self.hub.inner.users.list(user, &mut connections) == 0;
-                let offline = users.iter().filter(list).count();
+                let registered = &self.hub.inner.users;
+                let counts = users.iter().map(|user| registered.list(user, &mut connections));
+                let offline = counts.filter(|count| *count == 0).count();
                 (connections, offline)
             }
         }

@@ -104,13 +104,18 @@ impl Users {
     }
 
     /// A connection is its user's from now on; `mail` runs under the stripe's lock.
-    pub(super) fn enter(&self, arrival: Arrival<'_>, connection: ConnectionId, mail: impl FnOnce()) {
-        let mut stripe = self.stripe(arrival.user);
+    pub(super) fn enter(
+        &self,
+        Arrival { user, told }: Arrival<'_>,
+        connection: ConnectionId,
+        mail: impl FnOnce(),
+    ) {
+        let mut stripe = self.stripe(user);
         let new = || Present { connections: SmallVec::new(), standing: Standing::Online };
-        let present = stripe.entry(arrival.user.into()).or_insert_with(new);
+        let present = stripe.entry(user.into()).or_insert_with(new);
         present.connections.push(connection);
         match present.standing {
-            Standing::Coming if arrival.told => present.standing = Standing::Online,
+            Standing::Coming if told => present.standing = Standing::Online,
             Standing::Away(departure) => {
                 self.departures.cancel(departure);
                 present.standing = Standing::Online;
@@ -122,9 +127,9 @@ impl Users {
     }
 
     /// The connection that was to enter has gone.
-    pub(super) fn give_up(&self, arrival: Arrival<'_>) {
-        if arrival.told {
-            self.settle(arrival.user);
+    pub(super) fn give_up(&self, Arrival { user, told }: Arrival<'_>) {
+        if told {
+            self.settle(user);
         }
     }
 

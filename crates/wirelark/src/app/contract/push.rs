@@ -208,7 +208,7 @@ impl Presence {
             let push_name = push.name;
             push.into_frame().inspect_err(|error| unwritable(name, push_name, error)).ok()
         });
-        self.watch_with(session.into(), key, voice)
+        self.watch_with(&session.into(), key, voice)
     }
 }
 

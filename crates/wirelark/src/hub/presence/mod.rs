@@ -161,12 +161,12 @@ impl Presence {
     /// # Errors
     /// [`PresenceError::MessageBytes`] on a route that allows no messages of the size that news can have.
     pub fn watch(&self, who: impl Into<Attendee>) -> Result<bool, PresenceError> {
-        self.watch_with(who.into(), VoiceKey::Json, registry::json_voice())
+        self.watch_with(&who.into(), VoiceKey::Json, registry::json_voice())
     }
 
     pub(crate) fn watch_with(
         &self,
-        who: Attendee,
+        who: &Attendee,
         key: VoiceKey,
         voice: Voice,
     ) -> Result<bool, PresenceError> {

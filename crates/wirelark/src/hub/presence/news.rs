@@ -141,6 +141,7 @@ impl JsonSchema for Metadata {
 
 /// Somebody in a room: a user, on however many devices, or the connection of a visitor who has not signed in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PresenceMember")]
 pub struct Member {
     /// The id of the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -156,6 +157,7 @@ pub struct Member {
 
 /// Somebody who has left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PresenceLeft")]
 pub struct Left {
     /// The id of the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -228,6 +230,7 @@ fn bytes_of(user: &Option<Text>, visitor: &Option<Text>) -> usize {
 /// missing, and the list is wrong until the next snapshot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "PresenceNews")]
 pub enum News {
     /// Everybody who is there. What was known before is void.
     Snapshot {
