@@ -470,9 +470,9 @@ impl Connection {
         self.user.lock().clone()
     }
 
-    /// From now on `user` is at the other end. Who was before.
-    pub(crate) fn set_user(&self, user: User) -> Option<User> {
-        self.user.lock().replace(user)
+    /// From now on `user` is at the other end.
+    pub(crate) fn set_user(&self, user: User) {
+        *self.user.lock() = Some(user);
     }
 
     /// The receiving half is gone: whatever arrives is counted and dropped.

@@ -226,15 +226,17 @@ impl Hub {
         connection.route.counters.opened();
         let shard = &self.inner.shards[connection.id.shard()];
         shard.directory.open(connection.id);
-        let mail = || shard.mailbox.put(Mail::Register { connection: Arc::clone(connection), driver });
+        let mut mail = Some(Mail::Register { connection: Arc::clone(connection), driver });
+        let mut register = || mail.take().into_iter().for_each(|mail| shard.mailbox.put(mail));
         match connection.user() {
             // Mailed under the stripe: the shard knows the connection before anything is sent to its user, and the
             // connection cannot have ended before its user has it.
             Some(user) => {
-                let arrival = self.inner.users.arrive(user.id(), |change| self.tell(user.id(), change));
-                self.inner.users.enter(arrival, connection.id, mail);
+                let users = &self.inner.users;
+                let arrive = || users.arrive(user.id(), |change| self.tell(user.id(), change));
+                while !users.enter(arrive(), connection.id, &mut register) {}
             }
-            None => mail(),
+            None => register(),
         }
         // An upgrade that was under way when the server began to stop.
         if let Some(frame) = self.inner.draining.get() {
@@ -323,22 +325,27 @@ impl Hub {
     /// False if the connection is gone.
     pub(crate) fn identify(&self, connection: &Connection, user: &User) -> bool {
         let (id, users) = (connection.id, &self.inner.users);
-        let arrival = users.arrive(user.id(), |change| self.tell(user.id(), change));
-        // Held until the user is entered: a connection that goes meanwhile is taken out again by whoever forgets it.
-        let Some(_entry) = self.inner.shards[id.shard()].directory.entry(id) else {
-            users.give_up(arrival);
-            return false;
-        };
-        match connection.set_user(user.clone()) {
-            Some(before) if before.id() == user.id() => users.give_up(arrival),
-            before => {
-                users.enter(arrival, id, || ());
+        loop {
+            let arrival = users.arrive(user.id(), |change| self.tell(user.id(), change));
+            // Held until the user is entered: a connection that goes meanwhile is taken out again by whoever forgets it.
+            let Some(_entry) = self.inner.shards[id.shard()].directory.entry(id) else {
+                users.give_up(arrival);
+                return false;
+            };
+            let before = connection.user();
+            if before.as_ref().is_some_and(|before| before.id() == user.id()) {
+                connection.set_user(user.clone());
+                users.give_up(arrival);
+                return true;
+            }
+            if users.enter(arrival, id, || ()) {
+                connection.set_user(user.clone());
                 if let Some(before) = before {
                     users.leave(before.id(), id);
                 }
+                return true;
             }
         }
-        true
     }
 
     fn is_connected(&self, connection: ConnectionId) -> bool {

@@ -25,11 +25,16 @@ const STRIPES: usize = 64;
 
 type ByUser = HashMap<Box<str>, Present>;
 
-/// A user who has connections, or had some a moment ago.
-struct Present {
-    /// Most users have one device or two.
-    connections: SmallVec<[ConnectionId; 2]>,
-    standing: Standing,
+/// A user who has connections, or had some a moment ago. There is one of these for each user at rest, so it is counted in
+/// words.
+enum Present {
+    Here {
+        /// Most users have one device or two.
+        connections: SmallVec<[ConnectionId; 2]>,
+        standing: Standing,
+    },
+    /// Without a connection, and still online until the grace period is over.
+    Away(Deadline),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,12 +42,23 @@ enum Standing {
     /// The hook is being told that the user is online; not before it knows is that true.
     Coming,
     Online,
-    /// Without a connection, and still online until the grace period is over.
-    Away(Deadline),
     /// The hook is being told that the user is offline; still online until it knows.
     Going,
     /// Back while the hook was being told: it is told of that too. Online all the time.
     Returning,
+}
+
+impl Present {
+    fn without_connections(standing: Standing) -> Self {
+        Self::Here { connections: SmallVec::new(), standing }
+    }
+
+    fn connections(&self) -> &[ConnectionId] {
+        match self {
+            Self::Here { connections, .. } => connections,
+            Self::Away(_) => &[],
+        }
+    }
 }
 
 /// What a hook is told.
@@ -56,7 +72,7 @@ pub(super) enum Change {
 #[must_use = "a user who has arrived must enter, or be given up"]
 pub(super) struct Arrival<'a> {
     user: &'a str,
-    /// Nobody else takes the user out of [`Standing::Coming`].
+    /// The user is in [`Standing::Coming`] because of this arrival, and nobody else changes that.
     told: bool,
 }
 
@@ -83,9 +99,14 @@ impl Users {
         }
     }
 
+    /// Whether a hook is to be told of whoever comes or goes now.
+    fn tells(&self) -> bool {
+        self.tells && !self.draining.load(Relaxed)
+    }
+
     /// What comes before [`enter`](Self::enter): `tell` runs, without a lock, if the user was offline.
     pub(super) fn arrive<'a>(&self, user: &'a str, tell: impl FnOnce(Change)) -> Arrival<'a> {
-        let told = self.tells && !self.draining.load(Relaxed) && self.begin(user);
+        let told = self.tells() && self.begin(user);
         if told {
             tell(Change::Online);
         }
@@ -97,33 +118,39 @@ impl Users {
         match self.stripe(user).entry(user.into()) {
             Entry::Occupied(_) => false,
             Entry::Vacant(vacant) => {
-                vacant.insert(Present { connections: SmallVec::new(), standing: Standing::Coming });
+                vacant.insert(Present::without_connections(Standing::Coming));
                 true
             }
         }
     }
 
-    /// A connection is its user's from now on; `mail` runs under the stripe's lock.
+    /// A connection is its user's from now on; `mail` runs under the stripe's lock. False, and nothing has happened, if
+    /// the user was online at the arrival and has gone offline since: another arrival is needed.
+    #[must_use]
     pub(super) fn enter(
         &self,
         Arrival { user, told }: Arrival<'_>,
         connection: ConnectionId,
         mail: impl FnOnce(),
-    ) {
+    ) -> bool {
         let mut stripe = self.stripe(user);
-        let new = || Present { connections: SmallVec::new(), standing: Standing::Online };
-        let present = stripe.entry(user.into()).or_insert_with(new);
-        present.connections.push(connection);
-        match present.standing {
-            Standing::Coming if told => present.standing = Standing::Online,
-            Standing::Away(departure) => {
-                self.departures.cancel(departure);
-                present.standing = Standing::Online;
+        let present = match stripe.entry(user.into()) {
+            Entry::Vacant(_) if self.tells() && !told => return false,
+            entry => entry.or_insert_with(|| Present::without_connections(Standing::Online)),
+        };
+        if let Present::Away(departure) = present {
+            self.departures.cancel(*departure);
+            *present = Present::without_connections(Standing::Online);
+        }
+        if let Present::Here { connections, standing } = present {
+            connections.push(connection);
+            // Unless somebody else tells of it, who then goes on from here.
+            if told {
+                *standing = Standing::Online;
             }
-            // Whoever tells of it goes on from here.
-            Standing::Online | Standing::Coming | Standing::Going | Standing::Returning => {}
         }
         mail();
+        true
     }
 
     /// The connection that was to enter has gone.
@@ -137,9 +164,10 @@ impl Users {
     pub(super) fn leave(&self, user: &str, connection: ConnectionId) {
         let mut stripe = self.stripe(user);
         let Some(present) = stripe.get_mut(user) else { return };
-        present.connections.retain(|other| *other != connection);
-        if present.connections.is_empty() && present.standing == Standing::Online {
-            present.standing = Standing::Away(self.departure(user));
+        let Present::Here { connections, standing } = present else { return };
+        connections.retain(|other| *other != connection);
+        if connections.is_empty() && *standing == Standing::Online {
+            *present = Present::Away(self.departure(user));
         }
     }
 
@@ -149,23 +177,24 @@ impl Users {
             let mut stripe = self.stripe(user);
             let Some(present) = stripe.get_mut(user) else { return };
             // Back at the last moment, and maybe away again.
-            if present.standing != Standing::Away(departure) {
+            if !matches!(present, Present::Away(until) if *until == departure) {
                 return;
             }
             // A server that stops takes nobody offline: its clients are about to reconnect to the next one.
-            if !self.tells || self.draining.load(Relaxed) {
+            if !self.tells() {
                 return forget(&mut stripe, user);
             }
-            present.standing = Standing::Going;
+            *present = Present::without_connections(Standing::Going);
         }
         tell(Change::Offline);
         {
             let mut stripe = self.stripe(user);
-            let Some(present) = stripe.get_mut(user) else { return };
-            if present.connections.is_empty() {
-                return forget(&mut stripe, user);
+            match stripe.get_mut(user) {
+                Some(Present::Here { connections, standing }) if !connections.is_empty() => {
+                    *standing = Standing::Returning;
+                }
+                _ => return forget(&mut stripe, user),
             }
-            present.standing = Standing::Returning;
         }
         tell(Change::Online);
         self.settle(user);
@@ -175,10 +204,12 @@ impl Users {
     fn settle(&self, user: &str) {
         let mut stripe = self.stripe(user);
         let Some(present) = stripe.get_mut(user) else { return };
-        present.standing = match present.connections.is_empty() {
-            false => Standing::Online,
-            true => Standing::Away(self.departure(user)),
-        };
+        match present {
+            Present::Here { connections, standing } if !connections.is_empty() => {
+                *standing = Standing::Online
+            }
+            _ => *present = Present::Away(self.departure(user)),
+        }
     }
 
     fn departure(&self, user: &str) -> Deadline {
@@ -193,18 +224,21 @@ impl Users {
     /// Adds the connections of a user to a list, and says how many those are.
     pub(super) fn list(&self, user: &str, list: &mut Vec<ConnectionId>) -> usize {
         let stripe = self.stripe(user);
-        let connections = stripe.get(user).map_or(&[][..], |present| &present.connections);
+        let connections = stripe.get(user).map_or(&[][..], Present::connections);
         list.extend_from_slice(connections);
         connections.len()
     }
 
     pub(super) fn count(&self, user: &str) -> usize {
-        self.stripe(user).get(user).map_or(0, |present| present.connections.len())
+        self.stripe(user).get(user).map_or(0, |present| present.connections().len())
     }
 
     /// What the hooks know: also during the grace period.
     pub(super) fn is_online(&self, user: &str) -> bool {
-        self.stripe(user).get(user).is_some_and(|present| present.standing != Standing::Coming)
+        match self.stripe(user).get(user) {
+            None | Some(Present::Here { standing: Standing::Coming, .. }) => false,
+            Some(_) => true,
+        }
     }
 
     fn stripe(&self, user: &str) -> MutexGuard<'_, ByUser> {
@@ -241,7 +275,7 @@ mod tests {
 
     fn enter(users: &Users, connection: ConnectionId, log: &Mutex<Vec<Change>>) {
         let arrival = users.arrive("ada", |change| log.lock().push(change));
-        users.enter(arrival, connection, || ());
+        assert!(users.enter(arrival, connection, || ()));
     }
 
     /// Lets the grace period of whoever is away pass.
@@ -259,11 +293,11 @@ mod tests {
             assert_eq!((change, users.is_online("ada")), (Change::Online, false));
             // Another device comes meanwhile, for which nobody is told, and which changes nothing.
             let second = users.arrive("ada", |_| panic!("told twice"));
-            users.enter(second, id(2), || ());
+            assert!(users.enter(second, id(2), || ()));
             assert!(!users.is_online("ada"));
             users.leave("ada", id(2));
         });
-        users.enter(arrival, id(1), || ());
+        assert!(users.enter(arrival, id(1), || ()));
         assert!(users.is_online("ada"));
         users.leave("ada", id(1));
         let (departure, user) = users.departures.next().await;
@@ -320,6 +354,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_arrives_while_online_and_enters_when_offline_arrives_again() {
+        let (users, log) = (users(), Mutex::new(Vec::new()));
+        enter(&users, id(1), &log);
+        users.leave("ada", id(1));
+        let arrival = users.arrive("ada", |_| panic!("still online"));
+        depart_all(&users, &log).await;
+        assert!(!users.enter(arrival, id(2), || panic!("nobody knows of it")));
+        enter(&users, id(2), &log);
+        assert_eq!(*log.lock(), [Change::Online, Change::Offline, Change::Online]);
+    }
+
+    #[test]
+    fn a_user_at_rest_is_a_word_more_than_a_list_of_connections() {
+        assert!(size_of::<Present>() <= size_of::<SmallVec<[ConnectionId; 2]>>() + size_of::<usize>());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_arrival_that_is_given_up_is_followed_by_offline() {
         let (users, log) = (users(), Mutex::new(Vec::new()));
         let arrival = users.arrive("ada", |change| log.lock().push(change));
@@ -368,7 +419,7 @@ mod tests {
                 let mut random = StdRng::seed_from_u64(thread);
                 for round in 0..200 {
                     let connection = id(round * 4 + thread as u32);
-                    users.enter(users.arrive("ada", &tell), connection, || ());
+                    while !users.enter(users.arrive("ada", &tell), connection, || ()) {}
                     std::thread::sleep(Duration::from_micros(random.random_range(0..300)));
                     users.leave("ada", connection);
                     std::thread::sleep(GRACE.mul_f64(random.random_range(0.0..1.3)));
