@@ -1,4 +1,7 @@
 //! Who is online, and when: what hooks hear, and that it stays exact however clients come and go.
+//!
+//! `CHURN=1000000 cargo nextest run --release -p wirelark --test online` has them come and go more often than the suite has
+//! time for.
 
 use std::collections::BTreeMap;
 use std::future::{Ready, ready};

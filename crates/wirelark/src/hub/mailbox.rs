@@ -17,7 +17,7 @@ use crate::connection::{ConflationKey, Connection, ConnectionId};
 use crate::shared_frame::SharedFrame;
 
 /// Bytes of messages that may wait for a shard. Their senders wait beyond it; joins, leaves and closes do
-/// not count, as there are at most a few per connection.
+/// not count, as there are at most a few per connection, and news of presence do not, as there is one round per room.
 const MAILBOX_BYTES: usize = 4 * 1024 * 1024;
 
 /// What a message costs beside its bytes.

@@ -152,10 +152,6 @@ impl Registry {
 
     pub(super) fn watch(&self, room: &RoomName, connection: ConnectionId, key: VoiceKey, voice: Voice) {
         self.with(room, |watched| {
-            if watched.groups.is_empty() {
-                // Nobody has believed anything so far.
-                watched.roster.forget_changes();
-            }
             watched.unwatch(connection);
             match watched.groups.iter_mut().find(|group| group.key == key) {
                 Some(group) => group.new.push(connection),
@@ -215,9 +211,13 @@ impl Registry {
     }
 
     /// What is to be told to the watchers of a room whose time has come.
-    fn begin(&self, room: RoomName) -> Option<Round> {
+    fn begin(&self, room: RoomName, deadline: Deadline) -> Option<Round> {
         let mut stripe = self.stripe(&room);
         let watched = stripe.get_mut(&room)?;
+        // It was moved at the last moment, and comes up again.
+        if !matches!(watched.stage, Stage::Due(_, due) if due == deadline) {
+            return None;
+        }
         watched.stage = Stage::Idle;
         let now = Instant::now();
         watched.groups.iter_mut().for_each(|group| group.retry(now));
@@ -348,13 +348,13 @@ pub(in crate::hub) async fn tell_watchers(hub: Weak<Inner>) {
     let mut telling = FuturesUnordered::new();
     loop {
         tokio::select! {
-            (_, room) = due.next() => {
+            (deadline, room) = due.next() => {
                 let Some(hub) = hub.upgrade().map(|inner| Hub { inner }) else { return };
                 // Everybody is about to leave, and the watchers with them.
                 if hub.inner.draining.get().is_some() {
                     continue;
                 }
-                if let Some(round) = hub.inner.presence.begin(room) {
+                if let Some(round) = hub.inner.presence.begin(room, deadline) {
                     telling.push(round.mail(&hub));
                 }
             }
