@@ -4,6 +4,7 @@
 mod demo;
 mod flood;
 mod lifecycle;
+mod messages;
 mod rooms;
 mod rpc;
 mod rpc_room;
@@ -50,6 +51,7 @@ pub fn app() -> App {
     let app = rooms::add_to(app);
     let app = secure::add_to(app);
     let app = rpc_room::add_to(rpc::add_to(app));
+    let app = messages::add_to(app);
     values::add_to(app)
 }
 
