@@ -4,6 +4,8 @@
 mod demo;
 mod flood;
 mod lifecycle;
+
+mod messages;
 mod presence;
 mod rooms;
 mod rpc;
@@ -53,6 +55,7 @@ pub fn app() -> App {
     let app = presence::add_to(users::add_to(app));
     let app = secure::add_to(app);
     let app = rpc_room::add_to(rpc::add_to(app));
+    let app = messages::add_to(app);
     values::add_to(app)
 }
 

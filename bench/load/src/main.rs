@@ -62,7 +62,7 @@ enum Case {
         in_flight: u32,
         #[arg(long, default_value_t = 64)]
         bytes: usize,
-        /// ascii or non-ascii.
+        /// ascii, upper or non-ascii.
         #[arg(long, default_value = "ascii")]
         text: Text,
     },

@@ -28,6 +28,8 @@ pub struct Template {
 pub enum Text {
     /// One byte a character.
     Ascii,
+    /// The same in capitals, for servers that answer in capitals.
+    Upper,
     /// One to four bytes a character, as most of the world writes.
     NonAscii,
 }
@@ -38,8 +40,9 @@ impl FromStr for Text {
     fn from_str(name: &str) -> Result<Self> {
         match name {
             "ascii" => Ok(Self::Ascii),
+            "upper" => Ok(Self::Upper),
             "non-ascii" => Ok(Self::NonAscii),
-            _ => bail!("the text is `ascii` or `non-ascii`"),
+            _ => bail!("the text is `ascii`, `upper` or `non-ascii`"),
         }
     }
 }
@@ -205,7 +208,7 @@ fn shown(message: &[u8]) -> std::borrow::Cow<'_, str> {
 
 fn filler(bytes: usize, text: Text) -> String {
     let sample = match text {
-        Text::Ascii => ASCII,
+        Text::Ascii | Text::Upper => ASCII,
         Text::NonAscii => NON_ASCII,
     };
     let mut filler = String::with_capacity(bytes);
@@ -216,6 +219,9 @@ fn filler(bytes: usize, text: Text) -> String {
     // The last character may not have fitted whole.
     let short = bytes - filler.len();
     filler.extend(std::iter::repeat_n('.', short));
+    if text == Text::Upper {
+        filler.make_ascii_uppercase();
+    }
     filler
 }
 

@@ -111,7 +111,7 @@ pub use crate::app::socket_path;
 pub use crate::app::{
     App, BuildError, Built, CallInfo, Close, ContractInfo, Error, Gone, IntoOutcome, IntoSocketRoute,
     JsonSocket, LimitsInfo, PushInfo, Receiver, Receiving, Refusal, Result, RouteInfo, Scope, Sender,
-    Sending, SendingJson, Socket, SocketBuilder, SocketHandler, Upgrade, auth, contract, socket,
+    Sending, SendingJson, Socket, SocketBuilder, SocketHandler, Upgrade, auth, contract, messages, socket,
 };
 pub use crate::connection::hooks::Hooks;
 pub use crate::connection::{Closed, ClosedBy, ConnectionId, SendError};

@@ -3,14 +3,18 @@
 pub mod auth;
 pub mod contract;
 mod error;
+mod failure;
 mod farewell;
 mod handler;
 mod json;
+pub mod messages;
 mod module_path;
 mod route;
+mod scratch;
 mod socket;
 mod terms;
 mod upgrade;
+mod work;
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -36,6 +40,7 @@ use self::contract::{About, AsyncApi, Contract, ContractBuilder, ContractError, 
 pub use self::error::{Close, Error, IntoOutcome, Refusal, Result};
 pub use self::handler::SocketHandler;
 pub use self::json::JsonSocket;
+use self::messages::{IntoMessagesRoute, MessagesError};
 pub use self::module_path::socket_path;
 use self::route::{Call, Endpoint, RouteService};
 pub use self::route::{CallInfo, ContractInfo, LimitsInfo, PushInfo, RouteInfo};
@@ -130,6 +135,13 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         D: FromRequestParts<S> + Send + Sync + 'static,
     {
         self.root = self.root.contract(path, builder);
+        self
+    }
+
+    /// Adds a route whose handler is called once for each message: an async function, [`on`](messages::on) of several, or
+    /// [`messages`](messages::messages) of these with options of their own.
+    pub fn messages<M>(mut self, path: &str, handler: impl IntoMessagesRoute<M, S>) -> Self {
+        self.root = self.root.messages(path, handler);
         self
     }
 
@@ -414,6 +426,16 @@ impl<S: Clone + Send + Sync + 'static> Scope<S> {
         self
     }
 
+    /// As [`App::messages`].
+    pub fn messages<M>(mut self, path: &str, handler: impl IntoMessagesRoute<M, S>) -> Self {
+        match handler.into_route(path, self.state.clone()) {
+            Err(error) => self.problems.push(BuildError::Messages { route: path.into(), error }),
+            Ok(route) if self.claim(path) => self.mount(path, route),
+            Ok(_) => {}
+        }
+        self
+    }
+
     fn mount(&mut self, path: &str, route: SocketRoute) {
         let router = std::mem::take(&mut self.router);
         self.router = router.route_service(path, RouteService(Arc::clone(&route.endpoint)));
@@ -565,6 +587,14 @@ pub enum BuildError {
     /// A grace period nobody can have meant.
     #[error("an offline grace of {0:?} is too long: give at most a day, such as `Duration::from_secs(5)`")]
     OfflineGrace(Duration),
+    /// A message route that cannot be served.
+    #[error("route {route:?}: {error}")]
+    Messages {
+        /// The route's pattern.
+        route: Box<str>,
+        /// What is wrong.
+        error: MessagesError,
+    },
     /// A path that does not begin with a slash.
     #[error("route {0:?} does not begin with a slash: write \"/{0}\"")]
     Path(Box<str>),
@@ -576,6 +606,7 @@ pub enum BuildError {
 /// A socket route before its app is built.
 pub struct SocketRoute {
     path: String,
+    kind: &'static str,
     call: Call,
     terms: Terms,
     contract: Option<&'static Description>,
@@ -594,7 +625,7 @@ impl SocketRoute {
         let Terms { options, auth, requirements, hooks } = self.terms;
         let path: Box<str> = self.path.into();
         let limits = options.resolve().map_err(|error| BuildError::Option { route: path.clone(), error })?;
-        let info = RouteInfo::new(&path, &limits, auth.as_deref(), &requirements, self.contract);
+        let info = RouteInfo::new(&path, self.kind, &limits, auth.as_deref(), &requirements, self.contract);
         let rate = route::rate_limiter(&limits);
         let counters = hub.observer().route(&path, self.contract);
         let budget = Arc::clone(hub.budget());
@@ -710,6 +741,7 @@ where
     fn into_route(self, path: &str, state: S) -> SocketRoute {
         SocketRoute {
             path: path.to_owned(),
+            kind: "socket",
             call: route::call(self.handler, state),
             terms: self.terms,
             contract: None,

@@ -275,7 +275,7 @@ fn origin_allowed(headers: &HeaderMap, origins: &Origins, required: bool) -> boo
 pub struct RouteInfo {
     /// The pattern, such as `/rooms/{room}`.
     pub path: Box<str>,
-    /// `socket` or `contract`.
+    /// `socket`, `messages`, `pushes` (messages that nobody handles) or `contract`.
     pub kind: &'static str,
     /// The contract's name and the hash of its description.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -381,6 +381,7 @@ pub struct LimitsInfo {
 impl RouteInfo {
     pub(crate) fn new(
         path: &str,
+        kind: &'static str,
         limits: &Limits,
         auth: Option<&dyn Authenticator>,
         requirements: &Requirements,
@@ -388,7 +389,7 @@ impl RouteInfo {
     ) -> Self {
         Self {
             path: path.into(),
-            kind: if contract.is_some() { "contract" } else { "socket" },
+            kind,
             contract: contract.map(ContractInfo::new),
             protocols: limits.protocols.clone(),
             origins: match &limits.origins {

@@ -353,6 +353,11 @@ impl Connection {
         wish: Wish,
     ) -> Poll<Result<(), SendError>> {
         let Some(offered) = unsent.take() else { return Poll::Ready(Ok(())) };
+        if let Unsent::Message(message) = &offered
+            && self.join(message, &wish)
+        {
+            return Poll::Ready(Ok(()));
+        }
         let (kind, bytes) = offered.kind_and_bytes();
         match self.offer(offered, wish)? {
             Offer::Queued | Offer::Dropped => Poll::Ready(Ok(())),
@@ -374,6 +379,23 @@ impl Connection {
                 Poll::Pending
             }
         }
+    }
+
+    /// Queues a message in the usual case; see [`Outbound::join`].
+    #[inline]
+    fn join(&self, message: &Message, wish: &Wish) -> bool {
+        let kind = message.kind();
+        if self.compression.is_some()
+            || !matches!(kind, Kind::Text | Kind::Binary)
+            || message.len() > self.route.limits.message_bytes
+            || !self.outbound.lock().join(kind, message.as_bytes(), wish, &self.route)
+        {
+            return false;
+        }
+        if self.route.hooks.hear_sent() && !matches!(wish, Wish::Answer) {
+            self.sent(None, None, kind, message.len());
+        }
+        true
     }
 
     fn offer(&self, unsent: Unsent, wish: Wish) -> Result<Offer, SendError> {

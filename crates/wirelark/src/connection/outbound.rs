@@ -11,7 +11,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 use wirelark_proto::contract::{Delivery, Format, Gap};
-use wirelark_proto::{CloseCode, CloseFrame, Frame, Kind, Text};
+use wirelark_proto::{CloseCode, CloseFrame, Frame, Head, Kind, Text};
 
 use super::RouteContext;
 use super::burst::Burst;
@@ -241,6 +241,26 @@ impl Outbound {
             self.try_flush(route);
         }
         Offer::Queued
+    }
+
+    /// Queues a small message that nothing will ever drop, if its client keeps up and there is room: what almost every
+    /// message is, and then takes nothing but its copy. False if it is for [`offer`](Self::offer) to decide.
+    #[inline]
+    pub(crate) fn join(&mut self, kind: Kind, payload: &[u8], wish: &Wish, route: &RouteContext) -> bool {
+        let head = Head::new(kind.into(), true, false, payload.len(), None);
+        let bytes = head.as_slice().len() + payload.len();
+        let queued = self.outbox.bytes() + bytes;
+        let usual = self.in_turn && !self.stalled && !self.close_queued && self.closed.is_none();
+        if !usual
+            || !Outbox::joins(bytes)
+            || queued >= route.limits.outbox_bytes.min(CORK_BYTES)
+            || wish.treatment(route) != Treatment::default()
+        {
+            return false;
+        }
+        self.uncounted.add(kind, payload.len(), route);
+        self.outbox.join(head.as_slice(), payload);
+        true
     }
 
     /// While the client is behind: puts the message where an older one of its key waits, or leaves it out of a

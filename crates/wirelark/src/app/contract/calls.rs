@@ -1,24 +1,19 @@
 //! The calls of a contract, and how a request becomes one.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wirelark_proto::contract::{CallKind, DecodeError, EncodeError, Format, Request, Response};
 
-use super::failure::{Failure, IntoFailure};
+use super::push::reply;
 use super::session::Session;
-
-/// How a call ended: with the encoded answer, if there is to be one, or with what went wrong.
-pub(super) type Ended = Result<Option<Bytes>, Failure>;
-
-/// A call that has begun.
-pub(super) type Running = Pin<Box<dyn Future<Output = Ended> + Send>>;
+use crate::app::failure::{Failure, IntoFailure};
+use crate::app::scratch::encoded;
+use crate::app::work::{Ended, Running};
 
 type Invoke<C, T, D> = Box<
     dyn Fn(&Arc<T>, Session<C, D>, &Request<'_>, &Arc<str>) -> Result<Running, DecodeError> + Send + Sync,
@@ -77,7 +72,7 @@ where
     {
         self.add(name, CallKind::Reply, handler, move |format, id, output| {
             let response = Response { id: id.into(), call: name.into(), body: Some(&output) };
-            encoded(|frame| response.encode(format, frame))
+            answer_with(format, |frame| response.encode(format, frame))
         })
     }
 
@@ -91,7 +86,7 @@ where
         Fut: Future<Output = Result<(), E>> + Send + 'static,
     {
         self.add(name, CallKind::Ack, handler, move |format, id, ()| {
-            encoded(|frame| Response::void(id, name).encode(format, frame))
+            answer_with(format, |frame| Response::void(id, name).encode(format, frame))
         })
     }
 
@@ -178,24 +173,9 @@ where
     }
 }
 
-/// Largest buffer a thread keeps for encoding.
-const KEPT_BYTES: usize = 64 * 1024;
-
-thread_local! {
-    /// Answers are put together here, so that each takes one allocation of its own size.
-    static ENCODED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-fn encoded(encode: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>) -> Ended {
-    // Taken out and not borrowed: a type may do what it likes while it is serialised.
-    let mut buffer = ENCODED.take();
-    buffer.clear();
-    encode(&mut buffer).map_err(Failure::Unwritable)?;
-    let frame = Bytes::copy_from_slice(&buffer);
-    if buffer.capacity() <= KEPT_BYTES {
-        ENCODED.set(buffer);
-    }
-    Ok(Some(frame))
+fn answer_with(format: Format, encode: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>) -> Ended {
+    let frame = encoded(encode).map_err(|error| Failure::Unwritable(error.into()))?;
+    Ok(Some(reply(format, frame)))
 }
 
 impl<C, T, D> Default for Calls<C, T, D>

@@ -2,7 +2,6 @@
 
 mod asyncapi;
 mod calls;
-mod failure;
 mod peers;
 mod push;
 mod serving;
@@ -28,12 +27,13 @@ pub use wirelark_proto::contract::{
 
 pub use wirelark_macros::Problem;
 
+#[doc(hidden)]
+pub use super::failure::FailureOf;
+pub use super::failure::IntoFailure;
+
 pub(super) use self::asyncapi::About;
 pub use self::asyncapi::AsyncApi;
 pub use self::calls::Calls;
-#[doc(hidden)]
-pub use self::failure::FailureOf;
-pub use self::failure::IntoFailure;
 pub use self::peers::Peers;
 pub use self::push::{ContractRecipients, ContractRoom, Push, PushKey, Pushed, Pushes, Pushing};
 pub use self::session::Session;
@@ -225,6 +225,7 @@ where
         let call = call(service, self.format, self.format_of, versions, state);
         SocketRoute {
             path: path.to_owned(),
+            kind: "contract",
             call,
             terms: self.terms,
             contract: Some(C::describe()),

@@ -13,22 +13,19 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_core::Stream;
 use futures_util::FutureExt;
-use futures_util::stream::FuturesUnordered;
-use serde::Serialize;
-use tokio::time::{Sleep, sleep, timeout};
-use uuid::Uuid;
+use tokio::time::timeout;
 use wirelark_proto::contract::{DecodeError, Envelope, ErrorResponse, Format, Problem, Request};
 use wirelark_proto::{Kind, Message};
 
-use super::calls::{Calls, Ended, Running};
-use super::failure::Failure;
+use super::calls::Calls;
 use super::peers::Attendance;
 use super::push;
 use super::session::Session;
+use crate::app::failure::Failure;
 use crate::app::socket::Socket;
-use crate::connection::{Connection, ReportKind, Unsent, Wish};
+use crate::app::work::{Ended, Job, Running, Work, problem_of};
+use crate::connection::{Connection, ReportKind};
 
 /// What all connections of a contract's route share.
 pub(super) struct Service<C, T, D> {
@@ -39,56 +36,27 @@ pub(super) struct Service<C, T, D> {
     pub(super) call_timeout: Duration,
 }
 
-/// A call that did not end at once.
-struct Pending {
-    call: Call,
-    running: Running,
-}
-
-impl Future for Pending {
-    type Output = (Call, Ended);
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        this.running.as_mut().poll(cx).map(|ended| (this.call.clone(), ended))
-    }
-}
-
 /// Which call of which request.
 #[derive(Clone)]
 struct Call {
-    number: NonZeroU64,
-    name: &'static str,
+    /// Of those that have begun.
+    number: Option<NonZeroU64>,
+    /// `None` if there is no call of the name that was asked for.
+    name: Option<&'static str>,
     id: Arc<str>,
 }
 
-/// What an answer is to: the id of a request, and its call if there is one of that name.
-struct Answers {
-    call: Option<&'static str>,
-    id: Arc<str>,
-}
-
-impl Call {
-    fn answered(self) -> Answers {
-        Answers { call: Some(self.name), id: self.id }
+impl Job for Call {
+    fn tell<R>(&self, to: impl FnOnce(Option<&str>, Option<&str>) -> R) -> R {
+        to(self.name, Some(&self.id))
     }
-
-    fn known(&self) -> (Option<&str>, Option<&str>) {
-        (Some(self.name), Some(&self.id))
-    }
-}
-
-/// An answer that waits for room in the outbox.
-struct Waiting {
-    unsent: Unsent,
-    to: Answers,
 }
 
 /// What a frame led to.
 enum Begun {
     Running(Call, Running),
     /// With what its client is told, and why.
-    Refused(Answers, Bytes, String),
+    Refused(Call, Bytes, String),
     Malformed(String),
 }
 
@@ -152,20 +120,11 @@ pub(super) struct Serving<C: 'static, T, D: Send + Sync + 'static> {
     hook: Option<Hook>,
     /// Until the session's last message.
     socket: Option<Socket>,
-    running: Option<Box<RunningCalls>>,
-    /// An answer that waits for room in the outbox.
-    unsent: Option<Box<Waiting>>,
+    work: Work<Call>,
     /// The number of the last call.
     last: u64,
     // Last, as its peers see it until the rest is gone.
     attendance: Attendance<C, D>,
-}
-
-#[derive(Default)]
-struct RunningCalls {
-    calls: FuturesUnordered<Pending>,
-    /// When those that outlive the connection are dropped.
-    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl<C, T, D> Serving<C, T, D>
@@ -181,8 +140,7 @@ where
             stage: Stage::Coming,
             hook: None,
             socket: Some(socket),
-            running: None,
-            unsent: None,
+            work: Work::none(),
             last: 0,
         }
     }
@@ -199,12 +157,13 @@ where
     /// so by their token, and have the close timeout to come to an end; what they answer goes nowhere.
     fn poll_talk(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            ready!(self.poll_unsent(cx));
-            if let Some((call, ended)) = self.poll_running(cx) {
+            let connection = &self.attendance.inner().connection;
+            ready!(self.work.poll_unsent(connection, cx));
+            if let Some((call, ended)) = self.work.poll_ended(cx) {
                 self.end(call, ended, cx);
                 continue;
             }
-            let running = self.running.as_ref().map_or(0, |running| running.calls.len());
+            let running = self.work.running();
             if running < self.service.concurrency
                 && let Some(socket) = &mut self.socket
             {
@@ -217,42 +176,8 @@ where
                     Poll::Ready(None) | Poll::Pending => {}
                 }
             }
-            return self.poll_outlived(cx);
+            return self.work.poll_outlived(&self.attendance.inner().connection, cx);
         }
-    }
-
-    /// Ready when no answer waits: nothing else is done before, so that a client that reads no answers is not
-    /// read from either.
-    fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(waiting) = self.unsent.take() {
-            self.send_on(*waiting, cx);
-        }
-        if self.unsent.is_some() { Poll::Pending } else { Poll::Ready(()) }
-    }
-
-    fn poll_running(&mut self, cx: &mut Context<'_>) -> Option<(Call, Ended)> {
-        let running = self.running.as_mut()?;
-        match Pin::new(&mut running.calls).poll_next(cx) {
-            Poll::Ready(Some(ended)) => Some(ended),
-            Poll::Ready(None) => {
-                self.running = None;
-                None
-            }
-            Poll::Pending => None,
-        }
-    }
-
-    /// Ready when calls have outlived their connection for too long.
-    fn poll_outlived(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let connection = &self.attendance.inner().connection;
-        let Some(running) = self.running.as_mut().filter(|_| connection.is_cancelled()) else {
-            return Poll::Pending;
-        };
-        let limit = connection.route.limits.close_timeout;
-        let deadline = running.deadline.get_or_insert_with(|| Box::pin(sleep(limit)));
-        ready!(deadline.as_mut().poll(cx));
-        self.running = None;
-        Poll::Ready(())
     }
 
     fn receive(&mut self, message: &Message, cx: &mut Context<'_>) {
@@ -265,10 +190,15 @@ where
             return self.malformed(&"socka: unexpected JSON frame in msgpack mode");
         }
         match self.begin(format, message) {
-            Begun::Running(call, running) => self.run(call, running, cx),
+            Begun::Running(call, running) => {
+                let limit = self.service.call_timeout;
+                if let Some((call, ended)) = self.work.start(call, running, limit, cx) {
+                    self.end(call, ended, cx);
+                }
+            }
             Begun::Refused(to, frame, why) => {
-                self.connection().report(ReportKind::Input, (to.call, Some(&to.id)), &why, None);
-                self.send(frame, to, cx);
+                self.connection().report(ReportKind::Input, (to.name, Some(&to.id)), &why, None);
+                self.send(push::reply(format, frame), to, cx);
             }
             Begun::Malformed(why) => self.malformed(&why),
         }
@@ -328,8 +258,8 @@ where
 
     fn refused(&self, format: Format, request: &Request<'_>, why: String) -> Begun {
         let frame = error_frame(format, &request.id, &request.call, &Problem::new(&*why));
-        let call = self.service.calls.find(&request.call).map(|entry| entry.name);
-        Begun::Refused(Answers { call, id: Arc::from(&*request.id) }, frame, why)
+        let name = self.service.calls.find(&request.call).map(|entry| entry.name);
+        Begun::Refused(Call { number: None, name, id: Arc::from(&*request.id) }, frame, why)
     }
 
     /// Begins the call, unless its body is not what it takes; `None` if there is no such call.
@@ -344,85 +274,28 @@ where
         let running = invoked.unwrap_or_else(|_| Ok(Box::pin(ready(Err(Failure::Panicked)))));
         Some(running.map(|running| {
             self.last += 1;
-            Begun::Running(Call { number, name: entry.name, id }, running)
+            Begun::Running(Call { number: Some(number), name: Some(entry.name), id }, running)
         }))
     }
 
-    /// Most calls end without waiting for anything, and then cost nothing but themselves.
-    fn run(&mut self, call: Call, mut running: Running, cx: &mut Context<'_>) {
-        match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
-            Ok(Poll::Ready(ended)) => self.end(call, ended, cx),
-            Err(_) => self.end(call, Err(Failure::Panicked), cx),
-            Ok(Poll::Pending) => {
-                let limit = self.service.call_timeout;
-                let running = Box::pin(async move {
-                    match timeout(limit, AssertUnwindSafe(running).catch_unwind()).await {
-                        Ok(Ok(ended)) => ended,
-                        Ok(Err(_)) => Err(Failure::Panicked),
-                        Err(_) => Err(Failure::TimedOut),
-                    }
-                });
-                self.running.get_or_insert_default().calls.push(Pending { call, running });
-            }
-        }
-    }
-
     fn end(&mut self, call: Call, ended: Ended, cx: &mut Context<'_>) {
-        self.attendance.inner().end_call(call.number);
+        if let Some(number) = call.number {
+            self.attendance.inner().end_call(number);
+        }
         match ended {
-            Ok(Some(frame)) => self.send(frame, call.answered(), cx),
+            Ok(Some(answer)) => self.send(answer, call, cx),
             Ok(None) => {}
             Err(failure) => {
-                let problem = self.problem(&call, failure);
-                let frame = error_frame(self.connection().format(), &call.id, call.name, &problem);
-                self.send(frame, call.answered(), cx);
+                let problem = problem_of(self.connection(), &call, failure);
+                let format = self.connection().format();
+                let frame = error_frame(format, &call.id, call.name.unwrap_or_default(), &problem);
+                self.send(push::reply(format, frame), call, cx);
             }
         }
     }
 
-    /// What the client is told. What it is not told goes to the log.
-    fn problem(&self, call: &Call, failure: Failure) -> Problem {
-        match failure {
-            Failure::Problem(problem) => {
-                self.connection().report(ReportKind::Problem, call.known(), &problem.message(), None);
-                problem
-            }
-            Failure::TimedOut => {
-                let error = "the call timed out";
-                self.connection().report(ReportKind::Timeout, call.known(), &error, None);
-                Problem::new("the call took too long").code("TIMEOUT")
-            }
-            Failure::Internal(error) => self.internal(call, ReportKind::Handler, &error),
-            Failure::Unwritable(error) => self.internal(call, ReportKind::Output, &error),
-            Failure::Panicked => {
-                self.connection().route.counters.panicked();
-                self.internal(call, ReportKind::Handler, &"the handler panicked")
-            }
-        }
-    }
-
-    fn internal(&self, call: &Call, kind: ReportKind, error: &dyn Display) -> Problem {
-        let reference = Uuid::now_v7();
-        self.connection().report(kind, call.known(), error, Some(reference));
-        Problem::new("internal error").code("INTERNAL").data(Reference { reference: reference.to_string() })
-    }
-
-    fn send(&mut self, frame: Bytes, to: Answers, cx: &mut Context<'_>) {
-        let message = push::reply(self.connection().format(), frame);
-        self.send_on(Waiting { unsent: Unsent::Message(message), to }, cx);
-    }
-
-    /// Queues an answer, or keeps it until there is room. A client that is gone needs none, and `recv` says so
-    /// next.
-    fn send_on(&mut self, waiting: Waiting, cx: &mut Context<'_>) {
-        let Waiting { unsent, to } = waiting;
-        let (kind, bytes) = unsent.kind_and_bytes();
-        let mut unsent = Some(unsent);
-        let polled = self.connection().poll_send(cx, &mut unsent, Wish::Answer);
-        if self.connection().route.hooks.hear_sent() && matches!(polled, Poll::Ready(Ok(()))) {
-            self.connection().sent(to.call, Some(&to.id), kind, bytes);
-        }
-        self.unsent = unsent.map(|unsent| Box::new(Waiting { unsent, to }));
+    fn send(&mut self, answer: Message, to: Call, cx: &mut Context<'_>) {
+        self.work.send(&self.attendance.inner().connection, answer, to, cx);
     }
 }
 
@@ -449,7 +322,7 @@ where
                 }
                 Stage::Talking => {
                     ready!(this.poll_talk(cx));
-                    (this.socket, this.running, this.unsent) = (None, None, None);
+                    (this.socket, this.work) = (None, Work::none());
                     this.hook = Some(Arc::clone(&this.service).closed(this.session()));
                     this.stage = Stage::Closed;
                 }
@@ -457,12 +330,6 @@ where
             }
         }
     }
-}
-
-/// What a client can quote when it asks what went wrong.
-#[derive(Serialize)]
-struct Reference {
-    reference: String,
 }
 
 /// An error as it travels. What cannot be written of it is left out.

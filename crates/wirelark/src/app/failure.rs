@@ -1,25 +1,27 @@
-//! Why a call failed: what the client may know, and what only the log may.
+//! Why a call or a message failed: what the client may know, and what only the log may.
 
-use wirelark_proto::contract::{EncodeError, Problem};
+use wirelark_proto::contract::Problem;
 
-use crate::app::Error;
+use super::Error;
 
-/// How a call ended that did not succeed.
+/// How a call or a message ended that did not succeed.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// Made for the client.
     Problem(Problem),
+    /// The client's message is not what is taken here; it is told so.
+    Input(Problem),
     /// For the log; the client gets a constant text and an id to ask about.
     Internal(Error),
     /// The handler's answer cannot be written. As internal: it is a bug of the server.
-    Unwritable(EncodeError),
+    Unwritable(Error),
     /// The handler panicked; already reported.
     Panicked,
-    /// The call took longer than the route allows.
+    /// It took longer than the route allows.
     TimedOut,
 }
 
-/// What a call's handler may fail with.
+/// What the handler of a call or a message may fail with.
 ///
 /// A [`Problem`], or anything that turns into one (`impl From<PostError> for Problem`), reaches the client as
 /// it is. A [`wirelark::Error`](crate::Error), into which `?` turns any other error, reaches it as a constant
