@@ -547,15 +547,9 @@ impl SocketRoute {
         let stopped = hub.stopped().clone();
         let contract = self.contract;
         let pattern = path;
-        let context = RouteContext { pattern, contract, limits, counters, hooks, budget, stopped };
-        let endpoint = Endpoint {
-            context: Arc::new(context),
-            hub: hub.clone(),
-            auth,
-            requirements,
-            rate,
-            call: self.call,
-        };
+        let context =
+            RouteContext { pattern, contract, limits, requirements, counters, hooks, budget, stopped };
+        let endpoint = Endpoint { context: Arc::new(context), hub: hub.clone(), auth, rate, call: self.call };
         let _ = self.endpoint.set(endpoint);
         Ok(info)
     }

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use tower_service::Service;
 use wirelark_proto::handshake::{self, server::Offer};
 
-use super::auth::{AuthError, Authenticator, Requirements, TokenSource, User};
+use super::auth::{AuthError, Authenticator, Requirements, TokenSource, User, authorize};
 use super::contract::{CallDescription, CallKind, Delivery, Description, Format, PushDescription};
 use super::farewell::Farewell;
 use super::handler::SocketHandler;
@@ -53,7 +53,6 @@ pub(crate) struct Endpoint {
     pub(crate) context: Arc<RouteContext>,
     pub(crate) hub: Hub,
     pub(crate) auth: Option<Arc<dyn Authenticator>>,
-    pub(crate) requirements: Requirements,
     pub(crate) rate: Option<DefaultKeyedRateLimiter<IpAddr>>,
     pub(crate) call: Call,
 }
@@ -156,7 +155,7 @@ impl Endpoint {
     /// Who is it, may they, and not too often?
     async fn admit(&self, parts: &mut Parts) -> Result<(), Response> {
         let user = self.authenticate(parts).await?;
-        self.requirements.check(user.as_ref()).map_err(|error| self.unauthorized(error))?;
+        authorize(user.as_ref(), &self.context.requirements).map_err(|error| self.unauthorized(error))?;
         self.check_rate(parts)
     }
 

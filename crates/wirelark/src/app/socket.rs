@@ -15,7 +15,7 @@ use wirelark_proto::{CONTROL_BYTES_MAX, CloseCode, CloseFrame, Message};
 
 use super::json::JsonSocket;
 use crate::connection::{
-    Batch, Closed, ConflationKey, Connection, ConnectionId, SendError, Unsent, User, Wish,
+    Batch, Closed, ConflationKey, Connection, ConnectionId, SendError, SignInError, Unsent, User, Wish,
 };
 use crate::hub::{Hub, InvalidRoom, Room, RoomName};
 
@@ -143,10 +143,24 @@ impl Socket {
         self.connection().user()
     }
 
-    /// From now on `user` is at the other end, and gets what is sent to that user: for connections that sign in late,
-    /// or with a new token. False if the connection has ended.
-    pub fn sign_in(&self, user: &User) -> bool {
-        self.hub.identify(self.connection(), user)
+    /// From now on `user` is at the other end, and gets what is sent to that user: for connections that sign in late, or
+    /// whose token was renewed. When the new user [expires](User::expires), and no longer when the one before does, the
+    /// connection closes.
+    ///
+    /// # Errors
+    /// [`SignInError::AnotherUser`] if the connection is somebody else's already, [`SignInError::Forbidden`] if the user
+    /// lacks what the route requires, [`SignInError::Ended`]. Nothing has changed then.
+    pub fn sign_in(&self, user: &User) -> Result<(), SignInError> {
+        self.hub.sign_in(self.connection(), user)
+    }
+
+    /// As [`sign_in`](Self::sign_in), also where the connection was another user's. Whatever was set up for that one, such
+    /// as the rooms that were joined, stays: it is for the handler to leave them.
+    ///
+    /// # Errors
+    /// [`SignInError::Forbidden`], [`SignInError::Ended`].
+    pub fn switch_user(&self, user: &User) -> Result<(), SignInError> {
+        self.hub.switch_user(self.connection(), user)
     }
 
     /// The subprotocol that was agreed, or `""`.
@@ -351,8 +365,19 @@ impl Sender {
     }
 
     /// As [`Socket::sign_in`].
-    pub fn sign_in(&self, user: &User) -> bool {
-        self.hub.identify(&self.connection, user)
+    ///
+    /// # Errors
+    /// As [`Socket::sign_in`].
+    pub fn sign_in(&self, user: &User) -> Result<(), SignInError> {
+        self.hub.sign_in(&self.connection, user)
+    }
+
+    /// As [`Socket::switch_user`].
+    ///
+    /// # Errors
+    /// As [`Socket::switch_user`].
+    pub fn switch_user(&self, user: &User) -> Result<(), SignInError> {
+        self.hub.switch_user(&self.connection, user)
     }
 
     /// The subprotocol that was agreed, or `""`.

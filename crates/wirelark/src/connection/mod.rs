@@ -1,5 +1,5 @@
-//! Floor 2: one connection. Knows frames, limits and time; knows no room, no user and no route but the
-//! limits and counters it was given.
+//! Floor 2: one connection. Knows frames, limits, time and a user's name; knows no room, and no route but the limits and
+//! counters it was given.
 //!
 //! A connection is polled by one task, its [`Driver`], in *turns*: the handler runs, then what arrived is
 //! read, then everything that was queued meanwhile leaves in one write. Other tasks (a shard that fans
@@ -52,7 +52,8 @@ use self::outbound::{Offer, Outbound};
 use self::outbox::Class;
 pub(crate) use self::outbox::ConflationKey;
 pub(crate) use self::run_queue::RunQueue;
-pub use self::user::{InvalidUserId, User};
+pub(crate) use self::user::Requirements;
+pub use self::user::{InvalidUserId, SignInError, User};
 use crate::shared_frame::{self, SharedFrame};
 
 /// What all connections of a route have in common.
@@ -62,6 +63,8 @@ pub(crate) struct RouteContext {
     /// The contract the route's connections speak.
     pub(crate) contract: Option<&'static Description>,
     pub(crate) limits: Limits,
+    /// What users of the route's connections must have.
+    pub(crate) requirements: Requirements,
     pub(crate) counters: Arc<RouteCounters>,
     pub(crate) hooks: Hooks,
     pub(crate) budget: Arc<Budget>,
@@ -470,9 +473,9 @@ impl Connection {
         self.user.lock().clone()
     }
 
-    /// From now on `user` is at the other end. Who was before.
-    pub(crate) fn set_user(&self, user: User) -> Option<User> {
-        self.user.lock().replace(user)
+    /// From now on `user` is at the other end.
+    pub(crate) fn set_user(&self, user: User) {
+        *self.user.lock() = Some(user);
     }
 
     /// The receiving half is gone: whatever arrives is counted and dropped.

@@ -647,6 +647,7 @@ mod tests {
             pattern: "/".into(),
             contract: None,
             limits: Options::new().outbox_bytes(outbox_bytes).resolve().expect("valid options"),
+            requirements: Default::default(),
             counters: Observer::default().route("/", None),
             hooks: Default::default(),
             budget: Arc::new(Budget::new(usize::MAX)),

@@ -27,17 +27,20 @@ use tokio_util::task::TaskTracker;
 use wirelark_proto::{CloseCode, CloseFrame, Message};
 
 use crate::budget::Budget;
-use crate::connection::{ConflationKey, Connection, ConnectionId, RunQueue, User};
+use crate::connection::{ConflationKey, Connection, ConnectionId, RunQueue, SignInError, User};
 use crate::observe::Observer;
 
 pub use self::delivery::{Busy, Delivered, Publish, Target};
 use self::directory::Directory;
 pub(crate) use self::directory::Reservation;
 pub(crate) use self::mailbox::Turns;
-use self::mailbox::{Mail, Mailbox};
+use self::mailbox::{Mail, Mailbox, Whom};
 use self::room::Rooms;
 pub use self::room::{InvalidRoom, RoomName};
 use self::users::Users;
+
+/// What a client is told whose user was revoked.
+const REVOKED: &str = "sign in again: the credentials were revoked";
 
 /// Clients that may be told at the same time, by a close frame, why they are refused.
 const FAREWELLS_MAX: usize = 1024;
@@ -135,8 +138,49 @@ impl Hub {
         let (reply, answer) = oneshot::channel();
         let frame = CloseFrame::new(code, reason);
         let Some(shard) = self.inner.shards.get(connection.shard()) else { return false };
-        shard.mailbox.put(Mail::Close { connection: Some(connection), frame, reply: Some(reply) });
+        shard.mailbox.put(Mail::Close { whom: Whom::One(connection), frame, reply: Some(reply) });
         answer.await.is_ok_and(|closed| closed > 0)
+    }
+
+    /// Closes all connections of a user with [`SIGN_IN`](CloseCode::SIGN_IN), which has clients ask for new credentials,
+    /// and says how many there were.
+    ///
+    /// It ends what is open. First have whoever checks tokens refuse the old ones: a client that comes back with one, or
+    /// was about to connect, would otherwise be let in.
+    pub async fn revoke(&self, user: &str) -> usize {
+        let mut closed = 0;
+        for connection in &*self.connections_of(user) {
+            let is_closed = self.close(*connection, CloseCode::SIGN_IN, REVOKED).await;
+            closed += usize::from(is_closed);
+        }
+        closed
+    }
+
+    /// As [`revoke`](Self::revoke), for all users that `matches` is true for, such as those of one token. It looks at every
+    /// connection.
+    ///
+    /// ```
+    /// # async fn example(hub: wirelark::Hub, token_id: String) {
+    /// hub.revoke_where(move |user| user.token_id().as_deref() == Some(&*token_id)).await;
+    /// # }
+    /// ```
+    pub async fn revoke_where(&self, matches: impl Fn(&User) -> bool + Send + Sync + 'static) -> usize {
+        if !self.has_started() {
+            return 0;
+        }
+        let whom = Whom::UsersWhere(Arc::new(matches));
+        let mut answers = Vec::new();
+        for shard in &self.inner.shards {
+            let (reply, answer) = oneshot::channel();
+            let frame = CloseFrame::new(CloseCode::SIGN_IN, REVOKED);
+            shard.mailbox.put(Mail::Close { whom: whom.clone(), frame, reply: Some(reply) });
+            answers.push(answer);
+        }
+        let mut closed = 0;
+        for answer in answers {
+            closed += answer.await.unwrap_or_default();
+        }
+        closed
     }
 
     /// Rooms that have members.
@@ -237,19 +281,41 @@ impl Hub {
     }
 
     /// `user` is at the other end of a connection that is already there: one that signed in late, or renewed its token.
-    /// False if the connection is gone.
-    pub(crate) fn identify(&self, connection: &Connection, user: &User) -> bool {
+    pub(crate) fn sign_in(&self, connection: &Connection, user: &User) -> Result<(), SignInError> {
+        self.identify(connection, user, |before| before.id() == user.id())
+    }
+
+    /// As [`sign_in`](Self::sign_in), whoever was there before.
+    pub(crate) fn switch_user(&self, connection: &Connection, user: &User) -> Result<(), SignInError> {
+        self.identify(connection, user, |_| true)
+    }
+
+    fn identify(
+        &self,
+        connection: &Connection,
+        user: &User,
+        may_follow: impl FnOnce(&User) -> bool,
+    ) -> Result<(), SignInError> {
+        if let Some(lacking) = connection.route.requirements.lacking(user) {
+            return Err(SignInError::Forbidden(lacking));
+        }
         let (id, users) = (connection.id, &self.inner.users);
+        let shard = &self.inner.shards[id.shard()];
         // Held until the user is entered: a connection that goes meanwhile is taken out again by whoever forgets it.
-        let Some(_entry) = self.inner.shards[id.shard()].directory.entry(id) else { return false };
-        let before = connection.set_user(user.clone());
+        let Some(_entry) = shard.directory.entry(id) else { return Err(SignInError::Ended) };
+        let before = connection.user();
+        if before.as_ref().is_some_and(|before| !may_follow(before)) {
+            return Err(SignInError::AnotherUser);
+        }
+        connection.set_user(user.clone());
         if before.as_ref().is_none_or(|before| before.id() != user.id()) {
             if let Some(before) = before {
                 users.leave(before.id(), id);
             }
             users.enter(user.id(), id);
         }
-        true
+        shard.mailbox.put(Mail::UserChanged { connection: id });
+        Ok(())
     }
 
     /// The connections of a user.
@@ -283,7 +349,7 @@ impl Hub {
     pub(crate) fn drain(&self, frame: &CloseFrame) {
         let _ = self.inner.draining.set(frame.clone());
         for shard in &self.inner.shards {
-            shard.mailbox.put(Mail::Close { connection: None, frame: frame.clone(), reply: None });
+            shard.mailbox.put(Mail::Close { whom: Whom::All, frame: frame.clone(), reply: None });
         }
         self.inner.tasks.close();
     }

@@ -18,11 +18,14 @@ use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
+use wirelark_proto::{CloseCode, CloseFrame};
 
 #[cfg(feature = "jwt")]
 pub use self::jwt::{Claims, Jwt, JwtError};
 pub use self::token::TokenSource;
-pub use crate::connection::{InvalidUserId, User};
+use super::error::Refusal;
+pub(crate) use crate::connection::Requirements;
+pub use crate::connection::{InvalidUserId, SignInError, User};
 
 impl<S: Sync> FromRequestParts<S> for User {
     type Rejection = AuthError;
@@ -54,25 +57,38 @@ pub enum AuthError {
     #[error("the user lacks the {0}")]
     Forbidden(Box<str>),
     /// Any other response.
-    #[error("refused with {}", .0.status())]
-    Response(Box<Response>),
+    #[error(transparent)]
+    Response(Refusal),
 }
 
 impl AuthError {
     pub(crate) fn is_forbidden(&self) -> bool {
         matches!(self, Self::Forbidden(_))
     }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Missing | Self::Invalid(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Response(refusal) => refusal.status(),
+        }
+    }
+
+    /// How a client is told that is connected already.
+    pub(crate) fn close_frame(&self) -> CloseFrame {
+        CloseFrame::new(CloseCode::twin_of(self.status()), self.to_string())
+    }
 }
 
 impl IntoResponse for AuthError {
     fn into_response(self) -> Response {
-        let text = self.to_string();
+        let (status, text) = (self.status(), self.to_string());
         match self {
-            Self::Response(response) => *response,
-            Self::Forbidden(_) => (StatusCode::FORBIDDEN, text).into_response(),
+            Self::Response(refusal) => refusal.into_response(),
+            Self::Forbidden(_) => (status, text).into_response(),
             Self::Missing | Self::Invalid(_) => {
                 let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))];
-                (StatusCode::UNAUTHORIZED, challenge, text).into_response()
+                (status, challenge, text).into_response()
             }
         }
     }
@@ -192,30 +208,11 @@ impl<A: Authenticator> Authenticator for Optional<A> {
     }
 }
 
-/// What a user must have to open a connection.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Requirements {
-    pub(crate) scopes: Vec<Box<str>>,
-    pub(crate) roles: Vec<Box<str>>,
-}
-
-impl Requirements {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.scopes.is_empty() && self.roles.is_empty()
+/// Whether somebody may come to a route; nobody may where something is required.
+pub(crate) fn authorize(user: Option<&User>, requirements: &Requirements) -> Result<(), AuthError> {
+    if requirements.is_empty() {
+        return Ok(());
     }
-
-    /// Every scope and every role is needed.
-    pub(crate) fn check(&self, user: Option<&User>) -> Result<(), AuthError> {
-        if self.is_empty() {
-            return Ok(());
-        }
-        let user = user.ok_or(AuthError::Missing)?;
-        if let Some(scope) = self.scopes.iter().find(|scope| !user.has_scope(scope)) {
-            return Err(AuthError::Forbidden(format!("scope {scope:?}").into()));
-        }
-        if let Some(role) = self.roles.iter().find(|role| !user.has_role(role)) {
-            return Err(AuthError::Forbidden(format!("role {role:?}").into()));
-        }
-        Ok(())
-    }
+    let lacking = requirements.lacking(user.ok_or(AuthError::Missing)?);
+    lacking.map_or(Ok(()), |lacking| Err(AuthError::Forbidden(lacking)))
 }

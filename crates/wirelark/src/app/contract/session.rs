@@ -12,7 +12,7 @@ use wirelark_proto::{CloseCode, CloseFrame};
 use super::peers::{Peers, Place};
 use super::push::{ContractRoom, Push, Pushing};
 use crate::app::auth::User;
-use crate::connection::{Closed, Connection, ConnectionId};
+use crate::connection::{Closed, Connection, ConnectionId, SignInError};
 use crate::hub::{Hub, InvalidRoom, RoomName};
 
 /// One client of the contract `C`, with data `D` of the application's own. Cheap to clone; usable from any task
@@ -91,6 +91,22 @@ impl<C: 'static, D: Send + Sync + 'static> Session<C, D> {
     /// Who is connected, if anybody has been authenticated.
     pub fn user(&self) -> Option<User> {
         self.inner.connection.user()
+    }
+
+    /// As [`Socket::sign_in`](crate::Socket::sign_in): what a call does that renews the client's token.
+    ///
+    /// # Errors
+    /// As [`Socket::sign_in`](crate::Socket::sign_in).
+    pub fn sign_in(&self, user: &User) -> Result<(), SignInError> {
+        self.inner.hub.sign_in(&self.inner.connection, user)
+    }
+
+    /// As [`Socket::switch_user`](crate::Socket::switch_user).
+    ///
+    /// # Errors
+    /// As [`Socket::switch_user`](crate::Socket::switch_user).
+    pub fn switch_user(&self, user: &User) -> Result<(), SignInError> {
+        self.inner.hub.switch_user(&self.inner.connection, user)
     }
 
     /// Reads the session's data. Nothing that waits belongs into `read`: other handles of this session wait for it.
