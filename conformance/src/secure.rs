@@ -6,7 +6,7 @@ use wirelark::axum::extract::{Query, Request};
 use wirelark::axum::http::HeaderValue;
 use wirelark::axum::middleware::{Next, from_fn};
 use wirelark::axum::response::Response;
-use wirelark::{App, Socket, socket};
+use wirelark::{App, OpenRooms, RoomPass, Socket, socket};
 
 /// Verifies tokens signed with the secret that suites know too.
 pub(crate) fn jwt() -> Jwt {
@@ -45,7 +45,7 @@ struct Renewal {
 
 async fn secure(user: User, Query(asked): Query<Asked>, mut socket: Socket) -> wirelark::Result {
     if let Some(room) = asked.room {
-        socket.join(room)?;
+        socket.join(RoomPass::ask(&OpenRooms, Some(&user), room).await?)?;
     }
     socket.send_json(&json!({"type": "hello", "sub": user.id()})).await?;
     let jwt = jwt();

@@ -107,7 +107,10 @@ pub use crate::app::{
 };
 pub use crate::connection::hooks::Hooks;
 pub use crate::connection::{Closed, ClosedBy, ConnectionId, SendError};
-pub use crate::hub::{Busy, Delivered, Hub, InvalidRoom, Publish, Room, RoomName, Target};
+pub use crate::hub::{
+    Busy, Delivered, Hub, InvalidRoom, Joinable, OpenRooms, Publish, Room, RoomDenied, RoomName, RoomPass,
+    RoomPolicy, Target,
+};
 pub use crate::limits::{OptionError, Options, SlowClient, UpgradeRate};
 #[cfg(feature = "tls")]
 pub use crate::net::tls::{Tls, TlsError};

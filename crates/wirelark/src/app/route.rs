@@ -31,7 +31,7 @@ use super::farewell::Farewell;
 use super::handler::SocketHandler;
 use super::upgrade::{Pending, Runner};
 use crate::connection::{Agreed, RouteContext};
-use crate::hub::Hub;
+use crate::hub::{Hub, SharedPolicy};
 use crate::limits::{Limits, Origins};
 use crate::observe::Rejection;
 
@@ -53,6 +53,7 @@ pub(crate) struct Endpoint {
     pub(crate) context: Arc<RouteContext>,
     pub(crate) hub: Hub,
     pub(crate) auth: Option<Arc<dyn Authenticator>>,
+    pub(crate) room_policy: Option<SharedPolicy>,
     pub(crate) rate: Option<DefaultKeyedRateLimiter<IpAddr>>,
     pub(crate) call: Call,
 }
@@ -136,6 +137,9 @@ impl Endpoint {
         let reservation = self.hub.reserve().ok_or_else(|| self.overloaded())?;
         self.admit(&mut parts).await?;
         let user = parts.extensions.get::<User>().cloned();
+        if let Some(policy) = &self.room_policy {
+            parts.extensions.insert(policy.clone());
+        }
         let negotiated = self.context.limits.compression.as_ref().and_then(|wish| offer.negotiate(wish));
         let (compression, extensions) = negotiated.unzip();
         let pending = Pending {

@@ -17,7 +17,7 @@ use super::json::JsonSocket;
 use crate::connection::{
     Batch, Closed, ConflationKey, Connection, ConnectionId, SendError, SignInError, Unsent, User, Wish,
 };
-use crate::hub::{Hub, InvalidRoom, Room, RoomName};
+use crate::hub::{Hub, InvalidRoom, Joinable, Room};
 
 /// One open WebSocket connection: the last argument of a socket handler.
 ///
@@ -173,15 +173,13 @@ impl Socket {
         &self.hub
     }
 
-    /// Joins a room. It is left when the connection ends.
+    /// Joins a room: one whose name is a literal, or one there is a [`RoomPass`](crate::RoomPass) for. It is left when the
+    /// connection ends.
     ///
     /// # Errors
     /// A name must have 1 to 256 characters and no control characters.
-    pub fn join(
-        &self,
-        room: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>,
-    ) -> Result<Room, InvalidRoom> {
-        join(&self.hub, self.id(), room)
+    pub fn join(&self, room: impl Joinable) -> Result<Room, InvalidRoom> {
+        Ok(self.hub.join_room(self.id(), room.into_pass()?))
     }
 
     /// How the connection ended, once it has.
@@ -394,11 +392,8 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Socket::join`].
-    pub fn join(
-        &self,
-        room: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>,
-    ) -> Result<Room, InvalidRoom> {
-        join(&self.hub, self.id(), room)
+    pub fn join(&self, room: impl Joinable) -> Result<Room, InvalidRoom> {
+        Ok(self.hub.join_room(self.id(), room.into_pass()?))
     }
 
     /// How the connection ended, once it has.
@@ -437,16 +432,6 @@ fn control(connection: &Connection, message: Message) -> Result<(), SendError> {
         0..=CONTROL_BYTES_MAX => connection.try_send(message, None),
         _ => Err(SendError::TooLarge),
     }
-}
-
-fn join(
-    hub: &Hub,
-    connection: ConnectionId,
-    room: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>,
-) -> Result<Room, InvalidRoom> {
-    let room = hub.room(room)?;
-    room.join(connection);
-    Ok(room)
 }
 
 /// The next message of a socket; see [`Socket::recv`]. One word, so that a waiting handler stays small.

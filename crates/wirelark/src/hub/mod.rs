@@ -10,6 +10,7 @@
 mod delivery;
 mod directory;
 mod mailbox;
+mod pass;
 mod ring;
 mod room;
 mod shard;
@@ -27,7 +28,8 @@ use tokio_util::task::TaskTracker;
 use wirelark_proto::{CloseCode, CloseFrame, Message};
 
 use crate::budget::Budget;
-use crate::connection::{ConflationKey, Connection, ConnectionId, RunQueue, SignInError, User};
+pub(crate) use crate::connection::SignInError;
+use crate::connection::{ConflationKey, Connection, ConnectionId, RunQueue, User};
 use crate::observe::Observer;
 
 pub use self::delivery::{Busy, Delivered, Publish, Target};
@@ -35,6 +37,8 @@ use self::directory::Directory;
 pub(crate) use self::directory::Reservation;
 pub(crate) use self::mailbox::Turns;
 use self::mailbox::{Mail, Mailbox, Whom};
+pub(crate) use self::pass::SharedPolicy;
+pub use self::pass::{Joinable, OpenRooms, RoomDenied, RoomPass, RoomPolicy};
 use self::room::Rooms;
 pub use self::room::{InvalidRoom, RoomName};
 use self::users::Users;
@@ -116,6 +120,21 @@ impl Hub {
         name: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>,
     ) -> Result<Room, InvalidRoom> {
         Ok(Room { hub: self.clone(), name: name.try_into().map_err(Into::into)? })
+    }
+
+    /// Puts a connection into a room and returns how many are in it then; see
+    /// [`Socket::join`](crate::Socket::join). Joining twice changes nothing. `None` if the connection is gone.
+    ///
+    /// # Errors
+    /// A name must have 1 to 256 characters and no control characters.
+    pub fn join(&self, connection: ConnectionId, room: impl Joinable) -> Result<Option<usize>, InvalidRoom> {
+        Ok(self.enter(room.into_pass()?.name(), connection))
+    }
+
+    /// Joins a room, and returns it.
+    pub(crate) fn join_room(&self, connection: ConnectionId, pass: RoomPass) -> Room {
+        self.enter(pass.name(), connection);
+        Room { hub: self.clone(), name: pass.into_name() }
     }
 
     /// Sends to every connection of the app.
@@ -254,7 +273,7 @@ impl Hub {
     }
 
     /// Puts a connection into a room. The number of members afterwards; `None` if the connection is gone.
-    pub(crate) fn join(&self, room: &RoomName, connection: ConnectionId) -> Option<usize> {
+    pub(crate) fn enter(&self, room: &RoomName, connection: ConnectionId) -> Option<usize> {
         let shard = &self.inner.shards[connection.shard()];
         let mut entry = shard.directory.entry(connection)?;
         if entry.rooms.contains(room) {
@@ -420,12 +439,6 @@ impl Room {
     pub fn publish_keyed(&self, key: ConflationKey, message: impl Into<Message>) -> Publish {
         let target = Target::Room { name: self.name.clone(), key: Some(key) };
         Publish::new(self.hub.clone(), target, message.into())
-    }
-
-    /// Puts a connection into the room and returns how many are in it then. Joining twice changes nothing.
-    /// `None` if the connection is gone.
-    pub fn join(&self, connection: ConnectionId) -> Option<usize> {
-        self.hub.join(&self.name, connection)
     }
 
     /// Takes a connection out and returns how many are left. Leaving a room one is not in is harmless.

@@ -459,6 +459,7 @@ mod tests {
 
     use crate::app::App;
     use crate::app::contract::{Calls, Contract, ContractBuilder, Description, Problem, serve};
+    use crate::hub::OpenRooms;
 
     use super::*;
 
@@ -487,8 +488,10 @@ mod tests {
 
     #[test]
     fn a_channel_says_where_it_is_and_who_may_use_it() {
-        let app =
-            App::new().about("Chats", "1.2.3").contract("/chat/{room}/{*rest}", chat().require_scope("talk"));
+        let app = App::new()
+            .about("Chats", "1.2.3")
+            .room_policy(OpenRooms)
+            .contract("/chat/{room}/{*rest}", chat().require_scope("talk"));
         let document = written(app);
         assert_eq!(document["info"], json!({"title": "Chats", "version": "1.2.3"}));
         let channel = &document["channels"]["chat.room.rest"];

@@ -3,6 +3,7 @@
 use wirelark_proto::contract::{EncodeError, Problem};
 
 use crate::app::Error;
+use crate::hub::RoomDenied;
 
 /// How a call ended that did not succeed.
 #[derive(Debug)]
@@ -23,7 +24,8 @@ pub(super) enum Failure {
 ///
 /// A [`Problem`], or anything that turns into one (`impl From<PostError> for Problem`), reaches the client as
 /// it is. A [`wirelark::Error`](crate::Error), into which `?` turns any other error, reaches it as a constant
-/// text with an id that stands in the log beside the error; unless it holds a `Problem`, which is unpacked.
+/// text with an id that stands in the log beside the error; unless it holds a `Problem`, or the
+/// [`RoomDenied`](crate::RoomDenied) of a room that may not be joined, which are unpacked.
 pub trait IntoFailure: Send {
     #[doc(hidden)]
     fn into_failure(self) -> FailureOf;
@@ -42,7 +44,11 @@ impl<E: Into<Problem> + Send> IntoFailure for E {
 
 impl IntoFailure for Error {
     fn into_failure(self) -> FailureOf {
-        FailureOf(match self.downcast::<Problem>() {
+        let error = match self.downcast::<RoomDenied>() {
+            Ok(denied) => return denied.into_failure(),
+            Err(error) => error,
+        };
+        FailureOf(match error.downcast::<Problem>() {
             Ok(problem) => Failure::Problem(problem),
             Err(error) => Failure::Internal(error),
         })

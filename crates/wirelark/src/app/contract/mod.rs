@@ -48,7 +48,7 @@ use super::route::Call;
 use super::terms::Terms;
 use super::upgrade::Runner;
 use crate::connection::Hooks;
-use crate::hub::RoomName;
+use crate::hub::{RoomName, RoomPass, RoomPolicy, SharedPolicy};
 use crate::limits::{Options, SlowClient};
 
 /// How long a call may take, unless the route says otherwise.
@@ -117,6 +117,14 @@ impl<C, T, D> ContractBuilder<C, T, D> {
     /// Authenticates this route, instead of what the scopes around it say.
     pub fn auth(mut self, authenticator: impl Authenticator) -> Self {
         self.terms.set_auth(authenticator);
+        self
+    }
+
+    /// Who may join which rooms that clients name in the path, as with `/chat/{room}`; instead of what the scopes around it
+    /// say. A path with parameters needs a policy, as whoever is in the room hears all that is pushed there;
+    /// [`OpenRooms`](crate::OpenRooms) is the one of rooms that are everybody's.
+    pub fn room_policy(mut self, policy: impl RoomPolicy) -> Self {
+        self.terms.set_room_policy(policy);
         self
     }
 
@@ -325,6 +333,15 @@ where
                 return pending
                     .refuse((StatusCode::BAD_REQUEST, "the path is no room's name").into_response());
             };
+            // A path without parameters is the server's own choice.
+            let policy =
+                parts.extensions.get::<SharedPolicy>().filter(|_| pending.context.pattern.contains('{'));
+            if let Some(policy) = policy.cloned() {
+                let asked = RoomPass::ask(&*policy.0, parts.extensions.get(), room.clone()).await;
+                if let Err(denied) = asked {
+                    return pending.refuse(denied.into_response());
+                }
+            }
             let agreed = pending.agreed.protocol.as_deref().and_then(Format::from_subprotocol);
             let asked = agreed.or_else(|| format_of.and_then(|of| of(&parts)));
             pending.agreed.format = Some(asked.unwrap_or(format));

@@ -13,7 +13,7 @@ use super::peers::{Peers, Place};
 use super::push::{ContractRoom, Push, Pushing};
 use crate::app::auth::User;
 use crate::connection::{Closed, Connection, ConnectionId, SignInError};
-use crate::hub::{Hub, InvalidRoom, RoomName};
+use crate::hub::{Hub, InvalidRoom, Joinable, RoomName};
 
 /// One client of the contract `C`, with data `D` of the application's own. Cheap to clone; usable from any task
 /// for as long as one likes: once the client is gone, what is pushed to it goes nowhere.
@@ -135,16 +135,13 @@ impl<C: 'static, D: Send + Sync + 'static> Session<C, D> {
         ContractRoom::new(self.inner.hub.clone(), self.inner.room.clone())
     }
 
-    /// Joins another room. It is left when the connection ends.
+    /// Joins another room: one whose name is a literal, or one there is a [`RoomPass`](crate::RoomPass) for. It is left when
+    /// the connection ends.
     ///
     /// # Errors
     /// A name must have 1 to 256 characters and no control characters.
-    pub fn join(
-        &self,
-        room: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>,
-    ) -> Result<ContractRoom<C>, InvalidRoom> {
-        let room = self.inner.hub.room(room)?;
-        room.join(self.id());
+    pub fn join(&self, room: impl Joinable) -> Result<ContractRoom<C>, InvalidRoom> {
+        let room = self.inner.hub.join_room(self.id(), room.into_pass()?);
         Ok(ContractRoom::new(self.inner.hub.clone(), room.name().clone()))
     }
 
