@@ -28,6 +28,8 @@ each_way! {
     secure_takes_a_token_from_four_places,
     secure_refuses_with_401_and_403,
     secure_ends_with_its_token_unless_that_is_renewed,
+    first_takes_a_token_and_nothing_before_it,
+    first_closes_who_does_not_sign_in,
     everybody_in_a_room_gets_everything_in_one_order,
     rooms_do_not_leak_and_are_freed,
     the_derived_path_answers,
@@ -321,6 +323,29 @@ async fn secure_ends_with_its_token_unless_that_is_renewed(host: Host) {
     let bob = token(&json!({"sub": "bob", "scope": "realtime"}));
     one.send_json(&json!({"renew": bob})).await;
     assert!(one.expect_close(4403).await.contains("another user"));
+    host.close().await;
+}
+
+async fn first_takes_a_token_and_nothing_before_it(host: Host) {
+    let mut client = host.at("/first").connect().await;
+    client.send_text("hello?").await;
+    client.send_json(&json!({"token": token(&ada())})).await;
+    client.send_text("echo").await;
+    assert_eq!(client.expect_json::<Value>().await, json!({"type": "hello", "sub": "ada"}));
+    assert_eq!(client.expect_text().await, "echo");
+    client.send_json(&json!({"token": "mine now"})).await;
+    assert_eq!(client.expect_json::<Value>().await, json!({"token": "mine now"}));
+    host.close().await;
+}
+
+async fn first_closes_who_does_not_sign_in(host: Host) {
+    let mut silent = host.at("/first").connect().await;
+    let mut noisy = host.at("/first").connect().await;
+    for _ in 0..3 {
+        noisy.send_json(&json!({"token": token_signed(&ada(), b"another secret")})).await;
+    }
+    assert!(noisy.expect_close(1008).await.contains("sign nobody in"));
+    assert!(silent.expect_close(1008).await.contains("in time"));
     host.close().await;
 }
 

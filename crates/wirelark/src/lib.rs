@@ -23,7 +23,7 @@
 //! - [`Socket`] is one connection whose messages a handler receives and sends.
 //! - [`Hub`] sends to a room, to everyone or to one connection, from anywhere.
 //! - [`Options`] are the limits of a route; all of them have a default, and all of them are on.
-//! - [`auth`] tells who connects before the connection exists.
+//! - [`auth`] tells who connects, before the connection exists or by its first message.
 //! - [`hooks`] look on while messages pass, and when something goes wrong.
 //! - [`testing`] runs the whole app in memory, under a clock that tests advance.
 //!

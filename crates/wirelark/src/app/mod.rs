@@ -30,7 +30,7 @@ use http::{StatusCode, header};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use self::auth::Authenticator;
+use self::auth::{Authenticator, FirstMessage};
 use self::contract::{About, AsyncApi, Contract, ContractBuilder, ContractError, Description};
 pub use self::error::{Close, Error, IntoOutcome, Refusal, Result};
 pub use self::handler::SocketHandler;
@@ -563,7 +563,8 @@ impl SocketRoute {
         if self.contract.is_some() && path.contains('{') && room_policy.is_none() {
             return Err(BuildError::RoomPolicy(path));
         }
-        let limits = options.resolve();
+        let first = auth.as_ref().and_then(|auth| auth.first_message()).map_or(Ok(()), FirstMessage::check);
+        let limits = first.and_then(|()| options.resolve());
         let limits = limits.map_err(|error| BuildError::Option { route: path.clone(), error })?;
         let info = RouteInfo::new(&path, &limits, auth.as_deref(), &requirements, self.contract);
         let rate = route::rate_limiter(&limits);

@@ -39,7 +39,7 @@ use crate::net::wire::{ReadWire, WriteWire};
 use crate::observe::{Pressure, RouteCounters, Traffic};
 
 pub(crate) use self::burst::Burst;
-pub(crate) use self::driver::{Conclude, Driver, Outcome};
+pub(crate) use self::driver::{Conclude, Driver, Gate, Outcome};
 use self::facts::{Fact, Facts};
 pub(crate) use self::hooks::{Hooks, ReportKind};
 pub use self::id::ConnectionId;
@@ -81,6 +81,8 @@ pub(crate) struct Agreed {
     pub(crate) format: Option<Format>,
     /// Who is connecting, if the route authenticated anybody.
     pub(crate) user: Option<User>,
+    /// Nobody knows yet who is there: what is sent to everyone is not for this connection.
+    pub(crate) undecided: bool,
 }
 
 /// Why a message was not queued.
@@ -175,11 +177,15 @@ impl Connection {
         if let Some(protocol) = protocol {
             let _ = seldom.set(Box::new(Seldom { protocol, cancel: OnceLock::new() }));
         }
+        let facts = Facts::default();
+        if agreed.undecided {
+            facts.set(Fact::Undecided);
+        }
         Self {
             id,
             compression: agreed.compression,
             format: agreed.format,
-            facts: Facts::default(),
+            facts,
             run_queue,
             user: Mutex::new(user),
             seldom,
@@ -299,9 +305,22 @@ impl Connection {
             }
             FromBatch::Empty => {}
         }
+        self.poll_next(cx, |inbound| inbound.take(batch))
+    }
+
+    /// The next message alone: what came with it stays, for whoever receives next.
+    pub(crate) fn poll_first(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.poll_next(cx, Inbound::take_one)
+    }
+
+    fn poll_next(
+        &self,
+        cx: &mut Context<'_>,
+        mut take: impl FnMut(&mut Inbound) -> Option<Message>,
+    ) -> Poll<Option<Message>> {
         let mut inbound = self.inbound.lock();
         loop {
-            if let Some(message) = self.taking(&mut inbound, |inbound| inbound.take(batch)) {
+            if let Some(message) = self.taking(&mut inbound, &mut take) {
                 return Poll::Ready(Some(message));
             }
             if inbound.end().is_some() {
@@ -476,6 +495,16 @@ impl Connection {
     /// From now on `user` is at the other end.
     pub(crate) fn set_user(&self, user: User) {
         *self.user.lock() = Some(user);
+    }
+
+    /// It is known who is there, if only that it is nobody.
+    pub(crate) fn decide(&self) {
+        self.facts.clear(Fact::Undecided);
+    }
+
+    /// Whether nobody knows yet who is there.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.facts.is(Fact::Undecided)
     }
 
     /// The receiving half is gone: whatever arrives is counted and dropped.

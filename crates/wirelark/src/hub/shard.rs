@@ -302,7 +302,8 @@ impl Shard {
         matches: impl Fn(&RouteContext) -> bool,
     ) {
         for slot in 0..self.slots.len() as u32 {
-            if self.place(slot).is_some_and(|slot| matches(&slot.connection.route)) {
+            let is_for = |slot: &Slot| matches(&slot.connection.route) && !slot.connection.is_undecided();
+            if self.place(slot).is_some_and(is_for) {
                 self.deliver_to(slot, deliver, delivered);
             }
         }

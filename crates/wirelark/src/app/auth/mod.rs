@@ -1,4 +1,4 @@
-//! Who is connecting: authentication and authorisation before the 101.
+//! Who is connecting: authentication and authorisation, before the 101 or by the [first message](first_message).
 //!
 //! An [`Authenticator`] turns the upgrade request into a [`User`], or into nobody. A route that was given
 //! one refuses nobody with 401 and a user who lacks a required scope or role with 403; the handler never
@@ -7,6 +7,7 @@
 //!
 //! Tokens are never logged: neither here nor in the errors made here.
 
+mod first_message;
 #[cfg(feature = "jwt")]
 mod jwt;
 mod token;
@@ -20,6 +21,8 @@ use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use wirelark_proto::{CloseCode, CloseFrame};
 
+pub(crate) use self::first_message::AskedRoom;
+pub use self::first_message::{FirstMessage, Newcomer, Verdict, Verifier, first_message};
 #[cfg(feature = "jwt")]
 pub use self::jwt::{Claims, Jwt, JwtError};
 pub use self::token::TokenSource;
@@ -31,9 +34,22 @@ impl<S: Sync> FromRequestParts<S> for User {
     type Rejection = AuthError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthError> {
-        parts.extensions.get().cloned().ok_or(AuthError::Missing)
+        let user = parts.extensions.get().cloned();
+        user.ok_or_else(|| match parts.extensions.get() {
+            None => AuthError::Missing,
+            Some(SignsInLater) => {
+                tracing::error!(
+                    "a handler takes a `User` where clients sign in by their first message: take it from `socket.user()`"
+                );
+                AuthError::Response(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR))
+            }
+        })
     }
 }
+
+/// In a request of which nobody can know yet whose it is.
+#[derive(Clone, Copy)]
+pub(crate) struct SignsInLater;
 
 impl<S: Sync> OptionalFromRequestParts<S> for User {
     type Rejection = AuthError;
@@ -112,6 +128,11 @@ pub trait Authenticator: Send + Sync + 'static {
     /// Whether a request that carries no credentials ([`AuthError::Missing`]) is let in, as nobody's; see [`optional`].
     fn admits_visitors(&self) -> bool {
         false
+    }
+
+    /// How clients sign in after the 101, where they do; see [`first_message`].
+    fn first_message(&self) -> Option<&FirstMessage> {
+        None
     }
 
     /// Where a request may carry a credential, for the documents that describe the routes. The `Authorization` header,
@@ -201,6 +222,10 @@ impl<A: Authenticator> Authenticator for Optional<A> {
 
     fn admits_visitors(&self) -> bool {
         true
+    }
+
+    fn first_message(&self) -> Option<&FirstMessage> {
+        self.0.first_message()
     }
 
     fn sources(&self) -> Vec<TokenSource> {

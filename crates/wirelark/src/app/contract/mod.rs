@@ -337,8 +337,11 @@ where
             let policy =
                 parts.extensions.get::<SharedPolicy>().filter(|_| pending.context.pattern.contains('{'));
             if let Some(policy) = policy.cloned() {
-                let asked = RoomPass::ask(&*policy.0, parts.extensions.get(), room.clone()).await;
-                if let Err(denied) = asked {
+                if pending.first.is_some() {
+                    pending.asked_room = Some((policy, room.clone()));
+                } else if let Err(denied) =
+                    RoomPass::ask(&*policy.0, parts.extensions.get(), room.clone()).await
+                {
                     return pending.refuse(denied.into_response());
                 }
             }
