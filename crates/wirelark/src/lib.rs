@@ -101,7 +101,7 @@ pub mod __private {
 #[doc(hidden)]
 pub use crate::app::socket_path;
 pub use crate::app::{
-    App, BuildError, Built, CallInfo, Close, ContractInfo, Error, Gone, IntoOutcome, IntoSocketRoute,
+    App, Asked, BuildError, Built, CallInfo, Close, ContractInfo, Error, Gone, IntoOutcome, IntoSocketRoute,
     JsonSocket, LimitsInfo, PushInfo, Receiver, Receiving, Refusal, Result, RouteInfo, Scope, Sender,
     Sending, SendingJson, Socket, SocketBuilder, SocketHandler, Upgrade, auth, contract, socket,
 };

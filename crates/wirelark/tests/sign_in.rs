@@ -112,7 +112,7 @@ async fn a_renewed_token_moves_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_renewals_are_no_more_timers() {
+async fn the_last_of_many_renewals_counts() {
     let host = host();
     let mut client = connect(&host, &token_for("ada", 4_000)).await;
     for seconds in (1_000..2_000).rev().chain(1_000..2_000) {

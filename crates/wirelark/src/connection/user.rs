@@ -177,6 +177,11 @@ pub(crate) struct Requirements {
 }
 
 impl Requirements {
+    pub(crate) fn new(scopes: &[&str], roles: &[&str]) -> Self {
+        let boxed = |names: &[&str]| names.iter().map(|name| (*name).into()).collect();
+        Self { scopes: boxed(scopes), roles: boxed(roles) }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.scopes.is_empty() && self.roles.is_empty()
     }

@@ -44,6 +44,7 @@ use self::peers::Place;
 use self::serving::{Service, Serving};
 use super::SocketRoute;
 use super::auth::Authenticator;
+use super::permission::{Asked, Policy};
 use super::route::Call;
 use super::terms::Terms;
 use super::upgrade::Runner;
@@ -70,6 +71,7 @@ pub struct ContractBuilder<C, T, D> {
     versions: Versions,
     /// The first thing that was given as a version and is none.
     no_version: Option<Box<str>>,
+    policy: Option<Policy>,
 }
 
 /// Which versions of the contract clients may be made from.
@@ -97,6 +99,7 @@ where
         format_of: None,
         versions: Versions::OneOf(Vec::new()),
         no_version: None,
+        policy: None,
     }
 }
 
@@ -137,6 +140,14 @@ impl<C, T, D> ContractBuilder<C, T, D> {
     /// The user must have this role; otherwise 403.
     pub fn require_role(mut self, role: &str) -> Self {
         self.terms.require_role(role);
+        self
+    }
+
+    /// Judges each call, beside what the contract requires of its callers. Where it is not true the call is answered with an
+    /// error of the code `FORBIDDEN`, or `UNAUTHORIZED` if nobody has signed in; its handler does not run, and the connection stays.
+    /// Nothing that waits belongs into it; that is for the call itself.
+    pub fn policy(mut self, policy: impl Fn(&Asked<'_>) -> bool + Send + Sync + 'static) -> Self {
+        self.policy = Some(Arc::new(policy));
         self
     }
 
@@ -220,9 +231,11 @@ where
         let defaults =
             Options::new().protocols(formats).require_protocol(false).slow_client(SlowClient::Wait);
         self.terms.inherit(&Terms { options: defaults, ..Terms::default() });
+        self.calls.require(&C::describe().calls);
         let service = Arc::new(Service {
             server: self.server,
             calls: self.calls,
+            policy: self.policy,
             concurrency: self.concurrency.get(),
             call_timeout: self.call_timeout,
         });
