@@ -16,6 +16,8 @@ pub(super) enum Fact {
     Scheduled = 8,
     /// It is not known yet who is there.
     Undecided = 16,
+    /// Its user is another than its timers know of.
+    UserChanged = 32,
 }
 
 /// All of them, false at first.

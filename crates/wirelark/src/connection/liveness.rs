@@ -51,9 +51,11 @@ impl Liveness {
         Self { next_ping, pong_due: None, expires: expiry(connection, start, now), awaited: None }
     }
 
-    /// The connection's user is another than before, or the same for longer.
-    pub(crate) fn user_changed(&mut self, connection: &Connection, start: Instant, now: Instant) {
-        self.expires = expiry(connection, start, now);
+    /// Looks at the connection's user anew, if it is another than before, or the same for longer.
+    pub(crate) fn look_at_user(&mut self, connection: &Connection, start: Instant, now: Instant) {
+        if connection.take_user_changed() {
+            self.expires = expiry(connection, start, now);
+        }
     }
 
     /// Whether the ring brings the connection up by then.
@@ -85,6 +87,8 @@ impl Liveness {
     /// Does what is due: pings, closes an idle connection or one whose user has expired, drops a dead one.
     pub(crate) fn on_timer(&mut self, connection: &Connection, start: Instant, now: Instant) {
         let limits = &connection.route.limits;
+        // Somebody who has signed in anew at the last moment is not cut off because the news is under way.
+        self.look_at_user(connection, start, now);
         if self.expires.is_some_and(|expires| now >= expires.moment(start)) {
             connection
                 .close(CloseFrame::new(CloseCode::SIGN_IN, "sign in again: the credentials have expired"));
@@ -145,5 +149,46 @@ impl Connection {
 
     fn ping(&self) {
         let _ = self.control(Message::Ping(Bytes::new()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::connection::{Agreed, ConnectionId, RouteContext, User};
+    use crate::limits::Options;
+    use crate::net::wire::{ReadWire, WriteWire};
+
+    #[tokio::test(start_paused = true)]
+    async fn who_signs_in_anew_at_the_last_moment_stays() {
+        let ada = |seconds| {
+            let user = User::new("ada").expect("a valid id");
+            user.expires(SystemTime::now() + Duration::from_secs(seconds))
+        };
+        let route = Arc::new(RouteContext::of(Options::new().no_heartbeat()));
+        let agreed = Agreed { user: Some(ada(10)), ..Agreed::default() };
+        let wires = (ReadWire::Closed, WriteWire::Closed);
+        let connection = Connection::new(ConnectionId::new(0, 1, 1), route, wires, agreed, None);
+        let start = Instant::now();
+        let mut liveness = Liveness::new(&connection, start, start);
+        let check = |liveness: &mut Liveness, stays: bool| {
+            let due = liveness.next(&connection, start).expect("its user expires");
+            liveness.on_timer(&connection, start, due);
+            assert_eq!(connection.is_open(), stays, "at {:?}", due - start);
+        };
+        assert!(connection.set_user(ada(60)), "it is news");
+        assert!(!connection.set_user(ada(50)), "of which nobody has taken notice yet");
+        check(&mut liveness, true);
+        assert!(connection.set_user(ada(70)));
+        liveness.look_at_user(&connection, start, start);
+        check(&mut liveness, false);
+    }
+
+    #[test]
+    fn timers_are_two_words() {
+        assert_eq!(size_of::<Liveness>(), 2 * size_of::<u64>());
     }
 }

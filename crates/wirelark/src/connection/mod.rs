@@ -34,8 +34,12 @@ use wirelark_proto::{
 };
 
 use crate::budget::Budget;
+#[cfg(test)]
+use crate::limits::Options;
 use crate::limits::{Limits, SlowClient};
 use crate::net::wire::{ReadWire, WriteWire};
+#[cfg(test)]
+use crate::observe::Observer;
 use crate::observe::{Pressure, RouteCounters, Traffic};
 
 pub(crate) use self::burst::Burst;
@@ -70,6 +74,23 @@ pub(crate) struct RouteContext {
     pub(crate) budget: Arc<Budget>,
     /// Cancelled when the server has waited long enough for handlers to end.
     pub(crate) stopped: CancellationToken,
+}
+
+#[cfg(test)]
+impl RouteContext {
+    /// A route with these options and nothing else.
+    fn of(options: Options) -> Self {
+        Self {
+            pattern: "/".into(),
+            contract: None,
+            limits: options.resolve().expect("valid options"),
+            requirements: Requirements::default(),
+            counters: Observer::default().route("/", None),
+            hooks: Hooks::default(),
+            budget: Arc::new(Budget::new(usize::MAX)),
+            stopped: CancellationToken::new(),
+        }
+    }
 }
 
 /// What the handshake agreed on.
@@ -492,9 +513,18 @@ impl Connection {
         self.user.lock().clone()
     }
 
-    /// From now on `user` is at the other end.
-    pub(crate) fn set_user(&self, user: User) {
+    /// From now on `user` is at the other end. True if whoever keeps the connection's timers is to be told, which is so
+    /// once until they have [looked](Self::take_user_changed).
+    pub(crate) fn set_user(&self, user: User) -> bool {
         *self.user.lock() = Some(user);
+        self.facts.set(Fact::UserChanged)
+    }
+
+    /// Whether there is another user since the last call. Asked before the user is looked at.
+    fn take_user_changed(&self) -> bool {
+        let changed = self.facts.is(Fact::UserChanged);
+        self.facts.clear(Fact::UserChanged);
+        changed
     }
 
     /// It is known who is there, if only that it is nobody.

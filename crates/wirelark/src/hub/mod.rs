@@ -84,6 +84,24 @@ struct ShardHandle {
     directory: Directory,
 }
 
+impl ShardHandle {
+    /// Has connections closed; the answer is how many there were.
+    fn close(&self, whom: Whom, frame: CloseFrame) -> oneshot::Receiver<usize> {
+        let (reply, answer) = oneshot::channel();
+        self.mailbox.put(Mail::Close { whom, frame, reply: Some(reply) });
+        answer
+    }
+}
+
+/// How many connections were closed. All shards have been asked by then.
+async fn all_closed(answers: impl IntoIterator<Item = oneshot::Receiver<usize>>) -> usize {
+    let mut closed = 0;
+    for answer in answers {
+        closed += answer.await.unwrap_or_default();
+    }
+    closed
+}
+
 impl Hub {
     /// A hub of `shards` shards. Their tasks start with the first connection.
     pub(crate) fn new(shards: usize, observer: Arc<Observer>, budget: Arc<Budget>) -> Self {
@@ -154,11 +172,9 @@ impl Hub {
 
     /// Closes one connection; false if it is gone.
     pub async fn close(&self, connection: ConnectionId, code: CloseCode, reason: &str) -> bool {
-        let (reply, answer) = oneshot::channel();
-        let frame = CloseFrame::new(code, reason);
-        let Some(shard) = self.inner.shards.get(connection.shard()) else { return false };
-        shard.mailbox.put(Mail::Close { whom: Whom::One(connection), frame, reply: Some(reply) });
-        answer.await.is_ok_and(|closed| closed > 0)
+        let shard = self.inner.shards.get(connection.shard());
+        let closing = shard.map(|shard| shard.close(Whom::One(connection), CloseFrame::new(code, reason)));
+        all_closed(closing).await > 0
     }
 
     /// Closes all connections of a user with [`SIGN_IN`](CloseCode::SIGN_IN), which has clients ask for new credentials,
@@ -167,12 +183,12 @@ impl Hub {
     /// It ends what is open. First have whoever checks tokens refuse the old ones: a client that comes back with one, or
     /// was about to connect, would otherwise be let in.
     pub async fn revoke(&self, user: &str) -> usize {
-        let mut closed = 0;
-        for connection in &*self.connections_of(user) {
-            let is_closed = self.close(*connection, CloseCode::SIGN_IN, REVOKED).await;
-            closed += usize::from(is_closed);
-        }
-        closed
+        let connections = self.connections_of(user);
+        let closing = connections.iter().map(|connection| {
+            let shard = &self.inner.shards[connection.shard()];
+            shard.close(Whom::One(*connection), CloseFrame::new(CloseCode::SIGN_IN, REVOKED))
+        });
+        all_closed(closing.collect::<Vec<_>>()).await
     }
 
     /// As [`revoke`](Self::revoke), for all users that `matches` is true for, such as those of one token. It looks at every
@@ -188,18 +204,9 @@ impl Hub {
             return 0;
         }
         let whom = Whom::UsersWhere(Arc::new(matches));
-        let mut answers = Vec::new();
-        for shard in &self.inner.shards {
-            let (reply, answer) = oneshot::channel();
-            let frame = CloseFrame::new(CloseCode::SIGN_IN, REVOKED);
-            shard.mailbox.put(Mail::Close { whom: whom.clone(), frame, reply: Some(reply) });
-            answers.push(answer);
-        }
-        let mut closed = 0;
-        for answer in answers {
-            closed += answer.await.unwrap_or_default();
-        }
-        closed
+        let frame = CloseFrame::new(CloseCode::SIGN_IN, REVOKED);
+        let closing = self.inner.shards.iter().map(|shard| shard.close(whom.clone(), frame.clone()));
+        all_closed(closing.collect::<Vec<_>>()).await
     }
 
     /// Rooms that have members.
@@ -326,14 +333,16 @@ impl Hub {
         if before.as_ref().is_some_and(|before| !may_follow(before)) {
             return Err(SignInError::AnotherUser);
         }
-        connection.set_user(user.clone());
+        let is_news = connection.set_user(user.clone());
         if before.as_ref().is_none_or(|before| before.id() != user.id()) {
             if let Some(before) = before {
                 users.leave(before.id(), id);
             }
             users.enter(user.id(), id);
         }
-        shard.mailbox.put(Mail::UserChanged { connection: id });
+        if is_news {
+            shard.mailbox.put(Mail::UserChanged { connection: id });
+        }
         Ok(())
     }
 

@@ -218,7 +218,7 @@ impl Shard {
     fn user_changed(&mut self, id: ConnectionId) {
         let (start, now) = (self.start, Instant::now());
         if let Some(Slot { connection, liveness, .. }) = self.slot_mut(id) {
-            liveness.user_changed(connection, start, now);
+            liveness.look_at_user(connection, start, now);
             self.put_in_ring(id);
         }
     }
