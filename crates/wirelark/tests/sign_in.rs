@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use wirelark::auth::{Jwt, SignInError, User};
 use wirelark::contract::{Problem, Session};
-use wirelark::testing::{Client, Host};
+use wirelark::testing::{Client, ExpectError as _, Host};
 use wirelark::{App, Message, Options, Socket, contract};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -188,6 +188,8 @@ async fn revoking_closes_all_connections_of_a_user_or_a_token() {
 trait Desk {
     /// Stays for as long as the token holds.
     async fn renew(&self, token: String) -> Result<String, Problem>;
+    /// The same, with errors of any kind.
+    async fn stay(&self, token: String) -> wirelark::Result;
 }
 
 struct Server;
@@ -196,10 +198,26 @@ impl DeskServer for Server {
     type Data = User;
 
     async fn renew(&self, session: Session<Desk, User>, token: String) -> Result<String, Problem> {
-        let user = jwt().verify(&token).map_err(|error| Problem::new(error.to_string()))?;
-        session.sign_in(&user).map_err(|error| Problem::new(error.to_string()))?;
+        session.sign_in(&jwt().verify(&token)?)?;
         Ok(session.user().map_or_else(String::new, |user| user.id().to_owned()))
     }
+
+    async fn stay(&self, session: Session<Desk, User>, token: String) -> wirelark::Result {
+        session.sign_in(&jwt().verify(&token)?)?;
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_cannot_renew_says_why() {
+    let host = Host::new(App::new().contract("/desk", Desk::serve(Server).auth(jwt()))).jwt_secret(b"secret");
+    let desk = host.at("/desk").jwt(json!({"sub": "ada"})).contract::<Desk>().await;
+    for (token, code) in [("none", "UNAUTHORIZED"), (&*token_for("bob", 60), "FORBIDDEN")] {
+        desk.renew(token).await.expect_error(code);
+        desk.stay(token).await.expect_error(code);
+    }
+    assert_eq!(desk.stay(token_for("ada", 60)).await, Ok(()));
+    host.close().await;
 }
 
 #[tokio::test(start_paused = true)]

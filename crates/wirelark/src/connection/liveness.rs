@@ -12,7 +12,7 @@ use wirelark_proto::{CloseCode, CloseFrame, Message};
 
 use super::Connection;
 
-/// The timers of one connection, kept by its shard, in four half words of tenths of seconds. A shard holds one for
+/// The timers of one connection, kept by its shard, in sixteen bytes: each is a tenth of a second. A shard holds one for
 /// each connection, and its ring is no finer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Liveness {

@@ -28,8 +28,7 @@ use tokio_util::task::TaskTracker;
 use wirelark_proto::{CloseCode, CloseFrame, Message};
 
 use crate::budget::Budget;
-pub(crate) use crate::connection::SignInError;
-use crate::connection::{ConflationKey, Connection, ConnectionId, RunQueue, User};
+use crate::connection::{ConflationKey, Connection, ConnectionId, RunQueue, SignInError, User};
 use crate::observe::Observer;
 
 pub use self::delivery::{Busy, Delivered, Publish, Target};

@@ -15,9 +15,9 @@ use http::request::Parts;
 use tokio::time::timeout;
 use wirelark_proto::{CloseCode, CloseFrame, Message};
 
-use super::{AuthError, Authenticator, TokenSource, User, authorize};
+use super::{AuthError, Authenticator, SignInError, TokenSource, User, authorize};
 use crate::connection::{Connection, ConnectionId, Gate};
-use crate::hub::{Hub, RoomName, RoomPass, SharedPolicy, SignInError};
+use crate::hub::{Hub, RoomName, RoomPass, SharedPolicy};
 use crate::limits::{OptionError, some_time};
 
 /// How long a client may take to sign in, unless the route says otherwise.

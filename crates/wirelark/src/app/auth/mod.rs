@@ -19,6 +19,7 @@ use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
+use wirelark_proto::contract::Problem;
 use wirelark_proto::{CloseCode, CloseFrame};
 
 pub(crate) use self::first_message::AskedRoom;
@@ -107,6 +108,19 @@ impl IntoResponse for AuthError {
                 (status, challenge, text).into_response()
             }
         }
+    }
+}
+
+impl From<AuthError> for Problem {
+    fn from(error: AuthError) -> Self {
+        let code = if error.is_forbidden() { "FORBIDDEN" } else { "UNAUTHORIZED" };
+        Self::new(error.to_string()).code(code)
+    }
+}
+
+impl From<SignInError> for Problem {
+    fn from(error: SignInError) -> Self {
+        Self::new(error.to_string()).code("FORBIDDEN")
     }
 }
 

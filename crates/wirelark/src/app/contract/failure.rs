@@ -3,6 +3,7 @@
 use wirelark_proto::contract::{EncodeError, Problem};
 
 use crate::app::Error;
+use crate::app::auth::{AuthError, SignInError};
 use crate::hub::RoomDenied;
 
 /// How a call ended that did not succeed.
@@ -24,8 +25,8 @@ pub(super) enum Failure {
 ///
 /// A [`Problem`], or anything that turns into one (`impl From<PostError> for Problem`), reaches the client as
 /// it is. A [`wirelark::Error`](crate::Error), into which `?` turns any other error, reaches it as a constant
-/// text with an id that stands in the log beside the error; unless it holds a `Problem`, or the
-/// [`RoomDenied`](crate::RoomDenied) of a room that may not be joined, which are unpacked.
+/// text with an id that stands in the log beside the error; unless it holds a `Problem`, or what is as good as one: a
+/// [`RoomDenied`](crate::RoomDenied), an [`AuthError`](crate::auth::AuthError) or a [`SignInError`](crate::auth::SignInError).
 pub trait IntoFailure: Send {
     #[doc(hidden)]
     fn into_failure(self) -> FailureOf;
@@ -44,13 +45,11 @@ impl<E: Into<Problem> + Send> IntoFailure for E {
 
 impl IntoFailure for Error {
     fn into_failure(self) -> FailureOf {
-        let error = match self.downcast::<RoomDenied>() {
-            Ok(denied) => return denied.into_failure(),
-            Err(error) => error,
-        };
-        FailureOf(match error.downcast::<Problem>() {
-            Ok(problem) => Failure::Problem(problem),
-            Err(error) => Failure::Internal(error),
-        })
+        let problem = self
+            .downcast::<Problem>()
+            .or_else(|error| error.downcast::<RoomDenied>().map(Into::into))
+            .or_else(|error| error.downcast::<AuthError>().map(Into::into))
+            .or_else(|error| error.downcast::<SignInError>().map(Into::into));
+        FailureOf(problem.map_or_else(Failure::Internal, Failure::Problem))
     }
 }
