@@ -2,9 +2,9 @@
 //! languages and load generators drive them.
 
 mod demo;
+mod first;
 mod flood;
 mod lifecycle;
-
 mod messages;
 mod presence;
 mod rooms;
@@ -49,6 +49,7 @@ pub fn app() -> App {
         .socket("/bounded", socket(echo).options(bounded_options))
         .socket("/strict", socket(echo).options(strict_options))
         .socket(demo::ping::path(), demo::ping);
+    let app = first::add_to(app);
     let app = flood::add_to(app);
     let app = lifecycle::add_to(app);
     let app = rooms::add_to(app);

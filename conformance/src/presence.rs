@@ -13,12 +13,12 @@ use wirelark::axum::middleware::{Next, from_fn};
 use wirelark::axum::response::{IntoResponse, Response};
 use wirelark::contract::{Problem, Session};
 use wirelark::presence::{Listed, Metadata, News, Presence};
-use wirelark::{App, Hub, Message, Refusal, Room, Upgrade, contract};
+use wirelark::{App, Hub, Message, OpenRooms, Refusal, Room, Upgrade, contract};
 
 pub(crate) fn add_to(app: App) -> App {
     // A path has one route, and this one's requests mostly are upgrades.
     app.scope("/presence", |scope| scope.socket("/{room}", present).layer(from_fn(answer_plain_requests)))
-        .contract("/lobby/{room}", Lobby::serve(Server))
+        .contract("/lobby/{room}", Lobby::serve(Server).room_policy(OpenRooms))
 }
 
 #[derive(Deserialize)]
@@ -45,7 +45,7 @@ async fn present(
     let user = asked.user.map(User::new).transpose().map_err(|error| bad_request(&error))?;
     let mut socket = upgrade.accept().await?;
     if let Some(user) = user {
-        socket.sign_in(&user);
+        socket.sign_in(&user)?;
     }
     presence.track(&socket, meta)?;
     presence.watch(&socket)?;

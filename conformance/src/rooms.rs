@@ -4,19 +4,17 @@ use wirelark::axum::Json;
 use wirelark::axum::extract::Path;
 use wirelark::axum::http::StatusCode;
 use wirelark::axum::routing::post;
-use wirelark::{App, Delivered, Hub, Refusal, Upgrade};
+use wirelark::{App, Delivered, Hub, OpenRooms, RoomPass, Socket, socket};
 
 pub(crate) fn add_to(app: App) -> App {
-    app.socket("/rooms/{room}", room)
+    app.socket("/rooms/{room}", socket(room).room_policy(OpenRooms))
         .route("/publish/{room}", post(publish))
         .route("/broadcast", post(broadcast))
 }
 
 /// Every message goes to every connection of the room, the sender included.
-async fn room(Path(name): Path<String>, hub: Hub, upgrade: Upgrade) -> wirelark::Result {
-    let room = hub.room(name).map_err(|error| Refusal::new((StatusCode::BAD_REQUEST, error.to_string())))?;
-    let mut socket = upgrade.accept().await?;
-    room.join(socket.id());
+async fn room(pass: RoomPass, mut socket: Socket) -> wirelark::Result {
+    let room = socket.join(pass)?;
     while let Some(message) = socket.recv().await {
         room.publish(message).await;
     }

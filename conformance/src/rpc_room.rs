@@ -9,14 +9,14 @@ use wirelark::auth;
 use wirelark::axum::extract::Query;
 use wirelark::contract::Session;
 use wirelark::schemars::{self, JsonSchema};
-use wirelark::{App, RoomName, contract};
+use wirelark::{App, OpenRooms, RoomName, contract};
 
 use crate::rpc::asked_format;
 use crate::secure;
 
 pub(crate) fn add_to(app: App) -> App {
     let room = RpcRoom::serve(Server::default()).format_of(asked_format);
-    app.contract("/rpc/{room}", room.auth(auth::optional(secure::jwt())))
+    app.contract("/rpc/{room}", room.auth(auth::optional(secure::jwt())).room_policy(OpenRooms))
 }
 
 /// People who meet by path.

@@ -1,4 +1,4 @@
-//! `/secure`: one middleware, a signed token, and a scope.
+//! `/secure`: one middleware, a signed token that can be renewed, and a scope.
 
 use serde_json::json;
 use wirelark::auth::{Jwt, TokenSource, User};
@@ -6,7 +6,7 @@ use wirelark::axum::extract::{Query, Request};
 use wirelark::axum::http::HeaderValue;
 use wirelark::axum::middleware::{Next, from_fn};
 use wirelark::axum::response::Response;
-use wirelark::{App, Socket, socket};
+use wirelark::{App, OpenRooms, RoomPass, Socket, socket};
 
 /// Verifies tokens signed with the secret that suites know too.
 pub(crate) fn jwt() -> Jwt {
@@ -37,13 +37,23 @@ struct Asked {
     room: Option<String>,
 }
 
+/// A client's wish to stay for longer than its token holds.
+#[derive(serde::Deserialize)]
+struct Renewal {
+    renew: String,
+}
+
 async fn secure(user: User, Query(asked): Query<Asked>, mut socket: Socket) -> wirelark::Result {
     if let Some(room) = asked.room {
-        socket.join(room)?;
+        socket.join(RoomPass::ask(&OpenRooms, Some(&user), room).await?)?;
     }
     socket.send_json(&json!({"type": "hello", "sub": user.id()})).await?;
+    let jwt = jwt();
     while let Some(message) = socket.recv().await {
-        socket.send(message).await?;
+        match serde_json::from_slice(message.as_bytes()) {
+            Ok(Renewal { renew }) => socket.sign_in(&jwt.verify(&renew)?)?,
+            Err(_) => socket.send(message).await?,
+        }
     }
     Ok(())
 }

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use wirelark::axum::extract::Path;
 use wirelark::testing::{Client, Host};
-use wirelark::{App, Hub, Options, Socket};
+use wirelark::{App, Hub, OpenRooms, Options, RoomPass, Socket};
 
 const MEMBERS: usize = 1_000;
 const MESSAGES: usize = 100;
 
-async fn join(Path(room): Path<String>, mut socket: Socket) -> wirelark::Result {
-    socket.join(room)?;
+async fn join(pass: RoomPass, mut socket: Socket) -> wirelark::Result {
+    socket.join(pass)?;
     socket.send("joined").await?;
     while socket.recv().await.is_some() {}
     Ok(())
@@ -34,7 +33,9 @@ async fn publish(hub: &Hub, body: &str) -> wirelark::Delivered {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_stalled_and_one_dead_member_cost_the_others_nothing() {
     let options = Options::new().outbox_bytes(64 * 1024);
-    let host = Host::tcp(App::new().shards(2).options(options).socket("/rooms/{room}", join)).await;
+    let host =
+        Host::tcp(App::new().shards(2).options(options).room_policy(OpenRooms).socket("/rooms/{room}", join))
+            .await;
     let stalled = member(&host).await;
     stalled.stop_reading();
     member(&host).await.drop_connection();
@@ -74,7 +75,7 @@ async fn one_stalled_and_one_dead_member_cost_the_others_nothing() {
 async fn join_and_leave_are_idempotent_and_say_how_many_are_in() {
     async fn counts(mut socket: Socket) -> wirelark::Result {
         let room = socket.join("r")?;
-        assert_eq!(room.join(socket.id()), Some(room.count()));
+        assert_eq!(socket.hub().join(socket.id(), "r")?, Some(room.count()));
         let id = socket.id();
         let other = socket.hub().room("never joined")?;
         assert_eq!((other.leave(id), other.count()), (0, 0));
@@ -149,9 +150,9 @@ async fn only_a_connection_that_is_there_can_join() {
     async fn too_early(upgrade: wirelark::Upgrade) -> wirelark::Result {
         let (hub, id) = (upgrade.hub().clone(), upgrade.id());
         let room = hub.room("r")?;
-        assert_eq!(room.join(id), None, "not yet open");
+        assert_eq!(hub.join(id, "r")?, None, "not yet open");
         let mut socket = upgrade.accept().await?;
-        assert_eq!(room.join(id), Some(1));
+        assert_eq!(hub.join(id, "r")?, Some(1));
         room.publish("in").await;
         while socket.recv().await.is_some() {}
         // The hub lets go of a connection when its handler has ended, or its close timeout has passed.
@@ -159,7 +160,7 @@ async fn only_a_connection_that_is_there_can_join() {
             while hub.connection_count() > 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            assert_eq!(room.join(id), None, "gone");
+            assert_eq!(hub.join(id, "r"), Ok(None), "gone");
             let delivered = room.publish("nobody").counted().await;
             assert_eq!(delivered.queued, 0);
             LEFT.store(true, std::sync::atomic::Ordering::SeqCst);

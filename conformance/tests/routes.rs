@@ -2,7 +2,7 @@
 
 mod ways;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use wirelark::testing::{ClientEvent, Host};
@@ -27,6 +27,9 @@ each_way! {
     a_refusal_is_any_http_response,
     secure_takes_a_token_from_four_places,
     secure_refuses_with_401_and_403,
+    secure_ends_with_its_token_unless_that_is_renewed,
+    first_takes_a_token_and_nothing_before_it,
+    first_closes_who_does_not_sign_in,
     everybody_in_a_room_gets_everything_in_one_order,
     rooms_do_not_leak_and_are_freed,
     the_derived_path_answers,
@@ -290,6 +293,59 @@ async fn secure_takes_a_token_from_four_places(host: Host) {
         client.send_text("echo").await;
         assert_eq!(client.expect_text().await, "echo");
     }
+    host.close().await;
+}
+
+/// Claims that hold for a few seconds, by the time of day. It stands still where the clock is paused.
+fn ada_for(seconds: u64) -> Value {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    let mut claims = ada();
+    claims["exp"] = (now.as_secs() + seconds).into();
+    claims
+}
+
+async fn secure_ends_with_its_token_unless_that_is_renewed(host: Host) {
+    let connect = async || {
+        let mut client = host.at("/secure").jwt(ada_for(2)).connect().await;
+        client.expect_json::<Value>().await;
+        client
+    };
+    let (mut one, mut other, mut third) = (connect().await, connect().await, connect().await);
+    one.send_json(&json!({"renew": token(&ada_for(100))})).await;
+    one.send_text("still here").await;
+    assert_eq!(one.expect_text().await, "still here");
+    third.send_json(&json!({"renew": "nonsense"})).await;
+    assert!(third.expect_close(4401).await.contains("credentials are not valid"));
+    assert!(other.expect_close(4401).await.contains("sign in"));
+    host.advance(Duration::from_secs(1)).await;
+    one.send_text("for longer").await;
+    assert_eq!(one.expect_text().await, "for longer");
+    let bob = token(&json!({"sub": "bob", "scope": "realtime"}));
+    one.send_json(&json!({"renew": bob})).await;
+    assert!(one.expect_close(4403).await.contains("another user"));
+    host.close().await;
+}
+
+async fn first_takes_a_token_and_nothing_before_it(host: Host) {
+    let mut client = host.at("/first").connect().await;
+    client.send_text("hello?").await;
+    client.send_json(&json!({"token": token(&ada())})).await;
+    client.send_text("echo").await;
+    assert_eq!(client.expect_json::<Value>().await, json!({"type": "hello", "sub": "ada"}));
+    assert_eq!(client.expect_text().await, "echo");
+    client.send_json(&json!({"token": "mine now"})).await;
+    assert_eq!(client.expect_json::<Value>().await, json!({"token": "mine now"}));
+    host.close().await;
+}
+
+async fn first_closes_who_does_not_sign_in(host: Host) {
+    let mut silent = host.at("/first").connect().await;
+    let mut noisy = host.at("/first").connect().await;
+    for _ in 0..3 {
+        noisy.send_json(&json!({"token": token_signed(&ada(), b"another secret")})).await;
+    }
+    assert!(noisy.expect_close(1008).await.contains("sign nobody in"));
+    assert!(silent.expect_close(1008).await.contains("in time"));
     host.close().await;
 }
 

@@ -3,7 +3,7 @@
 //! Only what Wirelark writes is read: channels and operations with an `x-wirelark`. Everything is sorted by name, so that
 //! what is made of it does not depend on the order in which a server writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Deserialize;
@@ -57,6 +57,10 @@ pub struct Call {
     pub input: Value,
     /// The schema of what comes back, for [`CallKind::Reply`] and nothing else.
     pub output: Option<Value>,
+    /// Scopes that callers must have.
+    pub scopes: BTreeSet<String>,
+    /// Roles that callers must have.
+    pub roles: BTreeSet<String>,
 }
 
 /// One push.
@@ -186,10 +190,18 @@ struct ChannelExtension {
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum OperationExtension {
-    Reply,
-    Ack,
-    Send,
+    Reply(Required),
+    Ack(Required),
+    Send(Required),
     Push { delivery: Delivery },
+}
+
+#[derive(Deserialize)]
+struct Required {
+    #[serde(default)]
+    scopes: BTreeSet<String>,
+    #[serde(default)]
+    roles: BTreeSet<String>,
 }
 
 type Types = BTreeMap<String, Value>;
@@ -208,10 +220,10 @@ fn contract(root: &At<'_>, channel: &At<'_>, types: &Types) -> Result<Contract, 
         }
         let name = operation.get("title")?.text()?.to_owned();
         let documentation = operation.text_or_empty("description")?;
-        let kind = match operation.get("x-wirelark")?.deserialize()? {
-            OperationExtension::Reply => CallKind::Reply,
-            OperationExtension::Ack => CallKind::Ack,
-            OperationExtension::Send => CallKind::Send,
+        let (kind, Required { scopes, roles }) = match operation.get("x-wirelark")?.deserialize()? {
+            OperationExtension::Reply(required) => (CallKind::Reply, required),
+            OperationExtension::Ack(required) => (CallKind::Ack, required),
+            OperationExtension::Send(required) => (CallKind::Send, required),
             OperationExtension::Push { delivery } => {
                 let body = body(root, &operation.get("messages")?, types)?;
                 pushes.insert(name.clone(), Push { name, documentation, body, delivery });
@@ -223,7 +235,7 @@ fn contract(root: &At<'_>, channel: &At<'_>, types: &Types) -> Result<Contract, 
             CallKind::Reply => Some(body(root, &operation.get("reply")?.get("messages")?, types)?),
             CallKind::Ack | CallKind::Send => None,
         };
-        calls.insert(name.clone(), Call { name, kind, documentation, input, output });
+        calls.insert(name.clone(), Call { name, kind, documentation, input, output, scopes, roles });
     }
     Ok(Contract {
         name: contract,

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use wirelark::contract::Session;
-use wirelark::{App, contract};
+use wirelark::{App, OpenRooms, contract};
 
 /// The version that clients out there were made from.
 mod old {
@@ -93,11 +93,11 @@ fn document(app: App) -> Value {
 }
 
 fn old() -> Value {
-    document(App::new().contract("/chat/{room}", old::Chat::serve(old::Server)))
+    document(App::new().contract("/chat/{room}", old::Chat::serve(old::Server).room_policy(OpenRooms)))
 }
 
 fn new() -> Value {
-    document(App::new().contract("/chat/{room}", new::Chat::serve(new::Server)))
+    document(App::new().contract("/chat/{room}", new::Chat::serve(new::Server).room_policy(OpenRooms)))
 }
 
 /// A folder of one test.

@@ -21,10 +21,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use wirelark::App;
 use wirelark::client::{Client, HasClient};
 use wirelark::contract::{Calls, Contract, Description, Format, serve};
 use wirelark::testing::{HasTester, Host, Inbox};
+use wirelark::{App, OpenRooms};
 use wirelark_cli::api::Api;
 use wirelark_cli::check::{Comparison, compare};
 use wirelark_cli::typescript;
@@ -111,7 +111,7 @@ impl Version {
     /// An app with this version, which lets clients of another one in.
     fn app(&self, accepts: &Self) -> App {
         SERVED.set(Some(self.description));
-        self.paths.iter().fold(App::new(), |app, path| {
+        self.paths.iter().fold(App::new().room_policy(OpenRooms), |app, path| {
             let accepted = accepts.description.hash().to_string();
             app.contract(path, serve((), (self.calls)()).also_accepts([accepted]))
         })

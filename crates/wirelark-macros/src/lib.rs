@@ -88,6 +88,9 @@ pub fn socket(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `#[send] async fn(&self, ..)` | a call that is answered only if it fails |
 /// | `#[push] fn(..)` | a push; `#[push(conflate = key)]`, `#[push(drop_oldest)]` and `#[push(sample = rate)]` say what happens while its receiver is behind |
 ///
+/// `#[require(scope = "write")]` and `#[require(role = "editor")]` above a call say what its callers must have; who has not is
+/// answered with an error of the code `FORBIDDEN`, or `UNAUTHORIZED` where nobody has signed in, and stays connected.
+///
 /// Names on the wire are those of Rust, `#[contract(rename_all = "camelCase")]` writes them and the fields as
 /// JavaScript does, and `#[name = "other"]` above a function gives it another one.
 ///

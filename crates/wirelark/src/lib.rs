@@ -24,7 +24,7 @@
 //! - [`Hub`] sends to users on all their devices, to a room, to everyone or to one connection, from anywhere.
 //! - [`presence`] tells those who watch a room who is there.
 //! - [`Options`] are the limits of a route; all of them have a default, and all of them are on.
-//! - [`auth`] tells who connects before the connection exists.
+//! - [`auth`] tells who connects, before the connection exists or by its first message.
 //! - [`hooks`] look on while messages pass, and when something goes wrong.
 //! - [`testing`] runs the whole app in memory, under a clock that tests advance.
 //!
@@ -109,15 +109,15 @@ pub mod __private {
 #[doc(hidden)]
 pub use crate::app::socket_path;
 pub use crate::app::{
-    App, BuildError, Built, CallInfo, Close, ContractInfo, Error, Gone, IntoOutcome, IntoSocketRoute,
+    App, Asked, BuildError, Built, CallInfo, Close, ContractInfo, Error, Gone, IntoOutcome, IntoSocketRoute,
     JsonSocket, LimitsInfo, PushInfo, Receiver, Receiving, Refusal, Result, RouteInfo, Scope, Sender,
     Sending, SendingJson, Socket, SocketBuilder, SocketHandler, Upgrade, auth, contract, messages, socket,
 };
 pub use crate::connection::hooks::Hooks;
 pub use crate::connection::{Closed, ClosedBy, ConnectionId, SendError};
 pub use crate::hub::{
-    Busy, Delivered, Excepted, Hub, InvalidRoom, Publish, Recipients, RecipientsError, Room, RoomName,
-    Target, USERS_MAX,
+    Busy, Delivered, Excepted, Hub, InvalidRoom, Joinable, OpenRooms, Publish, Recipients, RecipientsError,
+    Room, RoomDenied, RoomName, RoomPass, RoomPolicy, Target, USERS_MAX,
 };
 pub use crate::limits::{OptionError, Options, SlowClient, UpgradeRate};
 #[cfg(feature = "tls")]

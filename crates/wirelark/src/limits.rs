@@ -350,7 +350,7 @@ pub struct OptionError {
 }
 
 impl OptionError {
-    fn new(option: &'static str, problem: impl Into<String>, fix: &'static str) -> Self {
+    pub(crate) fn new(option: &'static str, problem: impl Into<String>, fix: &'static str) -> Self {
         Self { option, problem: problem.into(), fix }
     }
 }
@@ -370,7 +370,7 @@ fn at_least_one(option: &'static str, value: usize) -> Result<usize, OptionError
     }
 }
 
-fn some_time(option: &'static str, value: Duration) -> Result<Duration, OptionError> {
+pub(crate) fn some_time(option: &'static str, value: Duration) -> Result<Duration, OptionError> {
     match value {
         Duration::ZERO => Err(OptionError::new(option, "is zero", "give a duration longer than zero")),
         value => Ok(value),

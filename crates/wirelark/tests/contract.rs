@@ -20,7 +20,7 @@ use wirelark::contract::{Contract as _, ContractBuilder, Format, Problem, Sessio
 use wirelark::hooks::{Hooks, ReportKind};
 use wirelark::schemars::{self, JsonSchema};
 use wirelark::testing::{Client, ClientEvent, Host};
-use wirelark::{App, Hub, Message, Options, contract, metric_names};
+use wirelark::{App, Hub, Message, OpenRooms, Options, contract, metric_names};
 
 #[contract(rename_all = "camelCase")]
 trait Talk {
@@ -231,7 +231,10 @@ fn fixture(
             });
         }
     }));
-    let app = App::new().contract("/talk/{room}", configure(builder)).route("/tell/{whom}", post(tell));
+    let app = App::new()
+        .room_policy(OpenRooms)
+        .contract("/talk/{room}", configure(builder))
+        .route("/tell/{whom}", post(tell));
     Fixture { host: Host::new(app), log, reports }
 }
 
@@ -698,7 +701,7 @@ async fn a_client_of_another_version_is_told_so() {
 fn a_version_that_is_none_is_found_when_the_app_is_built() {
     let served = |version: &str| {
         let talk = Talk::serve(Server(Log::default())).also_accepts(["0123456789abcdef", version, "later"]);
-        App::new().contract("/talk/{room}", talk).build()
+        App::new().room_policy(OpenRooms).contract("/talk/{room}", talk).build()
     };
     assert!(served("FEDCBA9876543210").is_err(), "the one behind it is none either");
     for none in ["", "v1", "0123456789abcde", "0123456789abcdefg"] {
@@ -709,7 +712,7 @@ fn a_version_that_is_none_is_found_when_the_app_is_built() {
         );
     }
     let talk = Talk::serve(Server(Log::default())).any_version().also_accepts(["v1"]);
-    assert!(App::new().contract("/talk/{room}", talk).build().is_err());
+    assert!(App::new().room_policy(OpenRooms).contract("/talk/{room}", talk).build().is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use wirelark::client::{CallError, CloseCode, Reconnect, Status, WaitError};
 use wirelark::contract::{Problem, Session};
 use wirelark::schemars::{self, JsonSchema};
 use wirelark::testing::{ExpectError as _, Host};
-use wirelark::{App, contract};
+use wirelark::{App, OpenRooms, contract};
 
 /// A chat.
 #[contract(rename_all = "camelCase")]
@@ -109,7 +109,8 @@ impl ChatServer for Room {
 }
 
 fn app() -> App {
-    App::new().contract("/chat/{room}", Chat::serve(Room::default()).auth(Jwt::hs256(b"test-secret")))
+    let chat = Chat::serve(Room::default()).auth(Jwt::hs256(b"test-secret"));
+    App::new().contract("/chat/{room}", chat.room_policy(OpenRooms))
 }
 
 fn host() -> Host {

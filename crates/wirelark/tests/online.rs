@@ -105,7 +105,7 @@ async fn who_signs_in_late_comes_online_then() {
     let host = Host::new(log.hear(App::new().socket("/", async |mut socket: Socket| {
         while let Some(message) = socket.recv().await {
             let name = std::str::from_utf8(message.as_bytes()).unwrap_or("?");
-            socket.sign_in(&user(name));
+            socket.switch_user(&user(name)).expect("the connection is open");
             let _ = socket.send("done").await;
         }
     })));

@@ -12,7 +12,7 @@ use wirelark::axum::extract::Query;
 use wirelark::contract::Session;
 use wirelark::presence::{Member, News, Presence, PresenceError};
 use wirelark::testing::{Client, ClientEvent, Host};
-use wirelark::{App, Close, CloseCode, Hub, Options, SlowClient, Socket, contract, socket};
+use wirelark::{App, Close, CloseCode, Hub, OpenRooms, Options, SlowClient, Socket, contract, socket};
 
 /// The shortest time between two messages to a watcher.
 const WINDOW: Duration = Duration::from_millis(50);
@@ -46,7 +46,7 @@ async fn lobby(Query(asked): Query<Asked>, mut socket: Socket) -> wirelark::Resu
                 }
             }
             b"sign in" => {
-                socket.sign_in(&user("late"));
+                socket.sign_in(&user("late"))?;
                 presence.track(&socket, json!({"n": 0}))?;
             }
             update => {
@@ -448,7 +448,7 @@ impl PartyServer for Hosting {
 
 #[tokio::test(start_paused = true)]
 async fn clients_of_a_contract_get_pushes_of_it_in_their_format() {
-    let host = Host::new(App::new().contract("/party/{room}", Party::serve(Hosting)));
+    let host = Host::new(App::new().contract("/party/{room}", Party::serve(Hosting).room_policy(OpenRooms)));
     let ada = host.at("/party/a").user(user("ada")).contract::<Party>().await;
     let snapshot = ada.expect_guests(|_| true).await;
     let News::Snapshot { snapshot, .. } = snapshot else { panic!("{snapshot:?}") };

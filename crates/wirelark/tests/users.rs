@@ -25,7 +25,7 @@ async fn mirror(mut socket: Socket) -> wirelark::Result {
             b"id" => socket.send(socket.id().to_string()).await?,
             b"sign in as bob" => {
                 let bob = User::new("bob")?;
-                let renewed = socket.sign_in(&bob) && socket.sign_in(&bob);
+                let renewed = socket.switch_user(&bob).is_ok() && socket.sign_in(&bob).is_ok();
                 socket.send(renewed.to_string()).await?;
             }
             _ => {

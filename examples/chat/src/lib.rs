@@ -21,7 +21,7 @@ use wirelark::axum::http::request::Parts;
 use wirelark::axum::response::{IntoResponse, Response};
 use wirelark::axum::routing::get;
 use wirelark::contract::{Problem, Session};
-use wirelark::{App, Options};
+use wirelark::{App, OpenRooms, Options};
 
 pub use self::contract::{Chat, ChatClient, ChatServer, ChatTester, Limits, Person, Post, Welcome};
 pub use self::rooms::Rooms;
@@ -38,7 +38,7 @@ pub fn app() -> App<Rooms> {
     let options = Options::new().message_bytes(WELCOME_BYTES_MAX);
     let app = App::with_state(rooms.clone())
         .route("/rooms", get(async |State(rooms): State<Rooms>| Json(rooms.list())))
-        .contract("/chat/{room}", Chat::serve(rooms).options(options));
+        .contract("/chat/{room}", Chat::serve(rooms).room_policy(OpenRooms).options(options));
     page::add_to(app)
 }
 

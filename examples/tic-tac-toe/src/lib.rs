@@ -16,7 +16,7 @@ use std::sync::Arc;
 use demo::asset;
 use wirelark::axum::routing::get;
 use wirelark::contract::Session;
-use wirelark::{App, CloseCode};
+use wirelark::{App, CloseCode, OpenRooms};
 
 pub use self::board::{Board, Cell, Mark, State};
 pub use self::contract::{Game, GameClient, GameError, GameServer, GameTester, Name, People, Player};
@@ -30,7 +30,7 @@ pub fn app() -> App {
     App::new()
         .about("Tic-tac-toe", env!("CARGO_PKG_VERSION"))
         .asyncapi("/asyncapi.json")
-        .contract("/game/{room}", Game::serve(Rooms::default()))
+        .contract("/game/{room}", Game::serve(Rooms::default()).room_policy(OpenRooms))
         .route("/", get(async || asset("text/html; charset=utf-8", include_str!("../page/dist/index.html"))))
         .route(
             "/page.css",

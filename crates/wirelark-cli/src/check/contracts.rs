@@ -131,12 +131,31 @@ fn of_call((old, old_api): In<'_, Call>, (new, new_api): In<'_, Call>, changes: 
     if let Some((what, why)) = change_of_kind(old.kind, new.kind) {
         changes.breaking(&old.name, what, why).between(kind(old.kind), kind(new.kind));
     }
+    of_requirements(&old.name, "scope", (&old.scopes, &new.scopes), changes);
+    of_requirements(&old.name, "role", (&old.roles, &new.roles), changes);
     changes.documentation(&old.name, &old.documentation, &new.documentation);
     let (old_input, new_input) = ((&old.input, old_api), (&new.input, new_api));
     bodies::compare(&format!("{}.input", old.name), Direction::Input, old_input, new_input, changes);
     if let (Some(old_output), Some(new_output)) = (&old.output, &new.output) {
         let place = format!("{}.output", old.name);
         bodies::compare(&place, Direction::Answer, (old_output, old_api), (new_output, new_api), changes);
+    }
+}
+
+/// What callers must have.
+fn of_requirements(
+    call: &str,
+    kind: &str,
+    (old, new): (&BTreeSet<String>, &BTreeSet<String>),
+    changes: &mut Changes<'_>,
+) {
+    for added in new.difference(old) {
+        let what = format!("callers must have the {kind} {added:?}");
+        changes.breaking(call, &what, "old clients whose users lack it are refused");
+    }
+    for removed in old.difference(new) {
+        let what = format!("callers need not have the {kind} {removed:?} any more");
+        changes.compatible(Line::Changed, call, &what, "whoever could call it still can");
     }
 }
 

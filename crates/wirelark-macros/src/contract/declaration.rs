@@ -32,6 +32,14 @@ pub(super) struct Call {
     pub(super) kind: CallKind,
     pub(super) body: Body,
     pub(super) output: Output,
+    pub(super) requirements: Requirements,
+}
+
+/// What callers must have.
+#[derive(Default)]
+pub(super) struct Requirements {
+    pub(super) scopes: Vec<LitStr>,
+    pub(super) roles: Vec<LitStr>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -132,7 +140,7 @@ impl Contract {
             let message = "a contract has only functions: calls (`async fn`) and pushes (`#[push] fn`)";
             return Err(syn::Error::new_spanned(item, message));
         };
-        let Marks { name, send, push } = Marks::take(&function.attrs)?;
+        let Marks { name, send, push, require, requirements } = Marks::take(&function.attrs)?;
         let ident = function.sig.ident.clone();
         let (name, name_span) = match name {
             Some(name) => (name.value(), name.span()),
@@ -146,12 +154,17 @@ impl Contract {
                     "a function is either `#[send]`, from the client, or `#[push]`, to it: keep one";
                 Err(syn::Error::new_spanned(mark, message))
             }
+            (None, Some(_)) if require.is_some() => {
+                let message = "a push is the server's to send: what clients must have to get it, it asks before it sends";
+                Err(syn::Error::new_spanned(require, message))
+            }
             (None, Some(delivery)) => {
                 self.pushes.push(Push::parse(head, &function.sig, delivery)?);
                 Ok(())
             }
             (send, None) => {
-                self.calls.push(Call::parse(head, &function.sig, send.is_some())?);
+                let call = Call::parse(head, &function.sig, send.is_some())?;
+                self.calls.push(Call { requirements, ..call });
                 Ok(())
             }
         }
@@ -226,7 +239,8 @@ impl Call {
             (false, Some(_)) => CallKind::Reply,
             (false, None) => CallKind::Ack,
         };
-        Ok(Self { ident, name, name_span, documentation, kind, body, output })
+        let requirements = Requirements::default();
+        Ok(Self { ident, name, name_span, documentation, kind, body, output, requirements })
     }
 }
 
@@ -379,11 +393,15 @@ struct Marks {
     name: Option<LitStr>,
     send: Option<Attribute>,
     push: Option<Delivery>,
+    /// The first that says what is required, and what all of them do.
+    require: Option<Attribute>,
+    requirements: Requirements,
 }
 
 impl Marks {
     fn take(attributes: &[Attribute]) -> syn::Result<Self> {
-        let mut marks = Self { name: None, send: None, push: None };
+        let mut marks =
+            Self { name: None, send: None, push: None, require: None, requirements: Requirements::default() };
         for attribute in attributes {
             let path = attribute.path();
             if path.is_ident("name") {
@@ -396,13 +414,40 @@ impl Marks {
                 marks.send = Some(attribute.clone());
             } else if path.is_ident("push") {
                 marks.push = Some(Delivery::parse(attribute)?);
+            } else if path.is_ident("require") {
+                marks.requirements.add(attribute)?;
+                marks.require.get_or_insert_with(|| attribute.clone());
             } else if !path.is_ident("doc") {
-                let message =
-                    "a function of a contract takes `#[send]`, `#[push]`, `#[name = \"..\"]` and comments";
+                let message = "a function of a contract takes `#[send]`, `#[push]`, `#[require(..)]`, `#[name = \"..\"]` and \
+                               comments";
                 return Err(syn::Error::new_spanned(attribute, message));
             }
         }
         Ok(marks)
+    }
+}
+
+impl Requirements {
+    fn add(&mut self, attribute: &Attribute) -> syn::Result<()> {
+        let hint = "write `#[require(scope = \"..\")]`, `#[require(role = \"..\")]` or both; who makes the call must have all of it";
+        let wrong = || syn::Error::new_spanned(attribute, hint);
+        let Meta::List(list) = &attribute.meta else { return Err(wrong()) };
+        let options = list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated)?;
+        if options.is_empty() {
+            return Err(wrong());
+        }
+        for option in options {
+            match &option {
+                Meta::NameValue(option) if option.path.is_ident("scope") => {
+                    self.scopes.push(string(&option.value)?);
+                }
+                Meta::NameValue(option) if option.path.is_ident("role") => {
+                    self.roles.push(string(&option.value)?);
+                }
+                other => return Err(syn::Error::new_spanned(other, hint)),
+            }
+        }
+        Ok(())
     }
 }
 

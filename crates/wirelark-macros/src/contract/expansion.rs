@@ -4,7 +4,7 @@ use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::{Attribute, Ident};
 
-use super::declaration::{Argument, Body, Call, CallKind, Contract, Delivery, Push};
+use super::declaration::{Argument, Body, Call, CallKind, Contract, Delivery, Push, Requirements};
 use super::names::Case;
 
 impl Contract {
@@ -64,11 +64,13 @@ impl Contract {
         let calls = self.calls.iter().map(|call| {
             let Call { name, documentation, .. } = call;
             let body = self.body_of(&call.ident, &call.body);
-            match (call.kind, &call.output.value) {
+            let described = match (call.kind, &call.output.value) {
                 (CallKind::Send, _) => quote!(.send::<#body>(#name, #documentation)),
                 (CallKind::Reply, Some(output)) => quote!(.call::<#body, #output>(#name, #documentation)),
                 (CallKind::Reply | CallKind::Ack, _) => quote!(.ack::<#body>(#name, #documentation)),
-            }
+            };
+            let Requirements { scopes, roles } = &call.requirements;
+            quote!(#described #(.require_scope(#scopes))* #(.require_role(#roles))*)
         });
         let pushes = self.pushes.iter().map(|push| {
             let Push { name, documentation, .. } = push;

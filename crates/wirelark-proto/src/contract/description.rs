@@ -69,6 +69,12 @@ pub struct CallDescription {
     pub input: Schema,
     /// JSON Schema of the body that comes back, for [`CallKind::Reply`].
     pub output: Option<Schema>,
+    /// Scopes that callers must have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<&'static str>,
+    /// Roles that callers must have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<&'static str>,
 }
 
 /// What comes back when a call succeeds. When it fails, an error comes back in any case.
@@ -240,8 +246,33 @@ impl Description {
         output: Option<Schema>,
     ) -> Self {
         let input = schema_of::<Input>(SchemaSettings::for_deserialize);
-        self.calls.push(CallDescription { name, kind, documentation, input, output });
+        let (scopes, roles) = (Vec::new(), Vec::new());
+        self.calls.push(CallDescription { name, kind, documentation, input, output, scopes, roles });
         self
+    }
+
+    /// Whoever makes the call that was added last must have this scope.
+    ///
+    /// # Panics
+    /// If there is no call yet.
+    #[must_use]
+    pub fn require_scope(mut self, scope: &'static str) -> Self {
+        self.last_call().scopes.push(scope);
+        self
+    }
+
+    /// Whoever makes the call that was added last must have this role.
+    ///
+    /// # Panics
+    /// If there is no call yet.
+    #[must_use]
+    pub fn require_role(mut self, role: &'static str) -> Self {
+        self.last_call().roles.push(role);
+        self
+    }
+
+    fn last_call(&mut self) -> &mut CallDescription {
+        self.calls.last_mut().expect("what a call requires is said behind the call")
     }
 
     /// Adds a push.
@@ -291,7 +322,7 @@ impl Description {
     }
 
     /// Sixteen hexadecimal digits that change when what travels changes: a name, a kind, a type, a delivery.
-    /// Documentation and the order of declaration make no difference.
+    /// Documentation, who may make a call, and the order of declaration make no difference.
     pub fn hash(&self) -> ContractHash {
         let mut calls: Vec<Value> = self
             .calls
@@ -470,6 +501,7 @@ mod tests {
         let call = Description::new("C").ack::<Person>("call", "").hash();
         assert_ne!(call, Description::new("C").send::<Person>("call", "").hash(), "a kind");
         assert_eq!(call, Description::new("C").ack::<Person>("call", "documented").hash());
+        assert_eq!(call, Description::new("C").ack::<Person>("call", "").require_scope("write").hash());
         let two = |a, b| Description::new("C").ack::<Person>(a, "").ack::<Person>(b, "").hash();
         assert_eq!(two("a", "b"), two("b", "a"), "the order");
     }

@@ -8,7 +8,9 @@ use http::StatusCode;
 use parking_lot::Mutex;
 use wirelark_proto::{CloseCode, CloseFrame};
 
-use crate::connection::{Conclude, Outcome, SendError};
+use super::auth::AuthError;
+use crate::connection::{Conclude, Outcome, SendError, SignInError};
+use crate::hub::RoomDenied;
 
 /// The result of a socket handler. `Ok` closes the connection with 1000.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
@@ -16,7 +18,9 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 /// Any error a handler may end with; made from every error type by `?`.
 ///
 /// What it says goes to the [`on_error`](crate::Hooks::on_error) hook, or into the log. The client learns a close code: the code of a [`Close`], 1000 where the
-/// error only says that the client is gone, 1011 "handler error" for everything else.
+/// error only says that the client is gone, the twin of the
+/// HTTP status where it is an [`AuthError`](crate::auth::AuthError), a [`SignInError`](crate::auth::SignInError) or a
+/// [`RoomDenied`](crate::RoomDenied), 1011 "handler error" for everything else.
 pub struct Error(Box<dyn StdError + Send + Sync>);
 
 impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for Error {
@@ -40,6 +44,17 @@ impl Error {
         if let Some(close) = self.0.downcast_ref::<Close>() {
             return Outcome::Close(close.0.clone());
         }
+        if let Some(denied) = self.0.downcast_ref::<RoomDenied>() {
+            return Outcome::Close(CloseFrame::new(CloseCode::twin_of(denied.status()), denied.to_string()));
+        }
+        if let Some(error) = self.0.downcast_ref::<AuthError>() {
+            return Outcome::Close(error.close_frame());
+        }
+        match self.0.downcast_ref() {
+            Some(SignInError::Ended) => return Outcome::Finished,
+            Some(error) => return Outcome::Close(CloseFrame::new(CloseCode::FORBIDDEN, error.to_string())),
+            None => {}
+        }
         if let Some(SendError::Closed) = self.0.downcast_ref() {
             return Outcome::Finished;
         }
@@ -48,7 +63,15 @@ impl Error {
 
     /// The answer to an upgrade that ended with this error before it was accepted.
     pub(crate) fn into_response(self, route: &str) -> Response {
-        match self.0.downcast::<Refusal>() {
+        let error = match self.0.downcast::<RoomDenied>() {
+            Ok(denied) => return denied.into_response(),
+            Err(error) => error,
+        };
+        let error = match error.downcast::<AuthError>() {
+            Ok(error) => return error.into_response(),
+            Err(error) => error,
+        };
+        match error.downcast::<Refusal>() {
             Ok(refusal) => refusal.into_response(),
             Err(error) => {
                 tracing::error!(route, %error, "upgrade handler failed");

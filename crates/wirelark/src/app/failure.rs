@@ -3,6 +3,8 @@
 use wirelark_proto::contract::Problem;
 
 use super::Error;
+use super::auth::{AuthError, SignInError};
+use crate::hub::RoomDenied;
 
 /// How a call or a message ended that did not succeed.
 #[derive(Debug)]
@@ -25,7 +27,8 @@ pub(super) enum Failure {
 ///
 /// A [`Problem`], or anything that turns into one (`impl From<PostError> for Problem`), reaches the client as
 /// it is. A [`wirelark::Error`](crate::Error), into which `?` turns any other error, reaches it as a constant
-/// text with an id that stands in the log beside the error; unless it holds a `Problem`, which is unpacked.
+/// text with an id that stands in the log beside the error; unless it holds a `Problem`, or what is as good as one: a
+/// [`RoomDenied`](crate::RoomDenied), an [`AuthError`](crate::auth::AuthError) or a [`SignInError`](crate::auth::SignInError).
 pub trait IntoFailure: Send {
     #[doc(hidden)]
     fn into_failure(self) -> FailureOf;
@@ -44,9 +47,11 @@ impl<E: Into<Problem> + Send> IntoFailure for E {
 
 impl IntoFailure for Error {
     fn into_failure(self) -> FailureOf {
-        FailureOf(match self.downcast::<Problem>() {
-            Ok(problem) => Failure::Problem(problem),
-            Err(error) => Failure::Internal(error),
-        })
+        let problem = self
+            .downcast::<Problem>()
+            .or_else(|error| error.downcast::<RoomDenied>().map(Into::into))
+            .or_else(|error| error.downcast::<AuthError>().map(Into::into))
+            .or_else(|error| error.downcast::<SignInError>().map(Into::into));
+        FailureOf(problem.map_or_else(Failure::Internal, Failure::Problem))
     }
 }

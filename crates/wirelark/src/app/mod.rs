@@ -9,6 +9,8 @@ mod handler;
 mod json;
 pub mod messages;
 mod module_path;
+mod permission;
+mod rooms;
 mod route;
 mod scratch;
 mod socket;
@@ -35,13 +37,14 @@ use http::{StatusCode, header};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use self::auth::Authenticator;
+use self::auth::{Authenticator, FirstMessage};
 use self::contract::{About, AsyncApi, Contract, ContractBuilder, ContractError, Description};
 pub use self::error::{Close, Error, IntoOutcome, Refusal, Result};
 pub use self::handler::SocketHandler;
 pub use self::json::JsonSocket;
 use self::messages::{IntoMessagesRoute, MessagesError};
 pub use self::module_path::socket_path;
+pub use self::permission::Asked;
 use self::route::{Call, Endpoint, RouteService};
 pub use self::route::{CallInfo, ContractInfo, LimitsInfo, PushInfo, RouteInfo};
 pub use self::socket::{Receiver, Receiving, Sender, Sending, SendingJson, Socket};
@@ -49,7 +52,7 @@ use self::terms::Terms;
 pub use self::upgrade::{Gone, Upgrade};
 use crate::budget::Budget;
 use crate::connection::{Hooks, RouteContext};
-use crate::hub::{Hub, UserHooks};
+use crate::hub::{Hub, RoomPolicy, UserHooks};
 use crate::limits::{OptionError, Options};
 use crate::observe::{Observer, Rejection};
 
@@ -128,6 +131,8 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     }
 
     /// Adds a route that serves a contract: `.contract("/chat/{room}", Chat::serve(ChatRoom::default()))`.
+    /// Clients that choose a part of the path choose their room, so that a [`room_policy`](ContractBuilder::room_policy) says
+    /// who may.
     pub fn contract<C, T, D>(mut self, path: &str, builder: ContractBuilder<C, T, D>) -> Self
     where
         C: Contract,
@@ -186,6 +191,12 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
     /// Authenticates every socket route, after the origin check.
     pub fn auth(mut self, authenticator: impl Authenticator) -> Self {
         self.root = self.root.auth(authenticator);
+        self
+    }
+
+    /// Who may join which rooms that clients name, on every route that does not say otherwise.
+    pub fn room_policy(mut self, policy: impl RoomPolicy) -> Self {
+        self.root = self.root.room_policy(policy);
         self
     }
 
@@ -502,6 +513,12 @@ impl<S: Clone + Send + Sync + 'static> Scope<S> {
         self
     }
 
+    /// Who may join which rooms that clients name of this scope's routes, instead of the scope around it.
+    pub fn room_policy(mut self, policy: impl RoomPolicy) -> Self {
+        self.terms.set_room_policy(policy);
+        self
+    }
+
     /// Users of this scope's socket routes must have a scope of this name, beside what routes ask for.
     pub fn require_scope(mut self, scope: &str) -> Self {
         self.terms.require_scope(scope);
@@ -595,6 +612,12 @@ pub enum BuildError {
         /// What is wrong.
         error: MessagesError,
     },
+    /// A contract's path that clients choose a part of, and nothing says who may.
+    #[error(
+        "route {0:?}: its clients choose the room they are in, as a part of its path; say who may join which with \
+         `.room_policy(..)`, or `.room_policy(OpenRooms)` if everybody may join every one"
+    )]
+    RoomPolicy(Box<str>),
     /// A path that does not begin with a slash.
     #[error("route {0:?} does not begin with a slash: write \"/{0}\"")]
     Path(Box<str>),
@@ -622,9 +645,14 @@ impl SocketRoute {
 
     fn fill(mut self, outer: &Terms, hub: &Hub) -> Result<RouteInfo, BuildError> {
         self.terms.inherit(outer);
-        let Terms { options, auth, requirements, hooks } = self.terms;
+        let Terms { options, auth, requirements, room_policy, hooks } = self.terms;
         let path: Box<str> = self.path.into();
-        let limits = options.resolve().map_err(|error| BuildError::Option { route: path.clone(), error })?;
+        if self.contract.is_some() && path.contains('{') && room_policy.is_none() {
+            return Err(BuildError::RoomPolicy(path));
+        }
+        let first = auth.as_ref().and_then(|auth| auth.first_message()).map_or(Ok(()), FirstMessage::check);
+        let limits = first.and_then(|()| options.resolve());
+        let limits = limits.map_err(|error| BuildError::Option { route: path.clone(), error })?;
         let info = RouteInfo::new(&path, self.kind, &limits, auth.as_deref(), &requirements, self.contract);
         let rate = route::rate_limiter(&limits);
         let counters = hub.observer().route(&path, self.contract);
@@ -632,12 +660,13 @@ impl SocketRoute {
         let stopped = hub.stopped().clone();
         let contract = self.contract;
         let pattern = path;
-        let context = RouteContext { pattern, contract, limits, counters, hooks, budget, stopped };
+        let context =
+            RouteContext { pattern, contract, limits, requirements, counters, hooks, budget, stopped };
         let endpoint = Endpoint {
             context: Arc::new(context),
             hub: hub.clone(),
             auth,
-            requirements,
+            room_policy,
             rate,
             call: self.call,
         };
@@ -681,6 +710,13 @@ impl<H> SocketBuilder<H> {
     /// Authenticates this route, instead of what the scopes around it say.
     pub fn auth(mut self, authenticator: impl Authenticator) -> Self {
         self.terms.set_auth(authenticator);
+        self
+    }
+
+    /// Who may join which rooms that clients name through this route, for handlers that take a
+    /// [`RoomPass`](crate::RoomPass); instead of what the scopes around it say.
+    pub fn room_policy(mut self, policy: impl RoomPolicy) -> Self {
+        self.terms.set_room_policy(policy);
         self
     }
 

@@ -25,13 +25,15 @@ use tokio::time::timeout;
 use tower_service::Service;
 use wirelark_proto::handshake::{self, server::Offer};
 
-use super::auth::{AuthError, Authenticator, Requirements, TokenSource, User};
+use super::auth::{
+    AuthError, Authenticator, FirstMessage, Requirements, SignsInLater, TokenSource, User, authorize,
+};
 use super::contract::{CallDescription, CallKind, Delivery, Description, Format, PushDescription};
 use super::farewell::Farewell;
 use super::handler::SocketHandler;
 use super::upgrade::{Pending, Runner};
 use crate::connection::{Agreed, RouteContext};
-use crate::hub::Hub;
+use crate::hub::{Hub, SharedPolicy};
 use crate::limits::{Limits, Origins};
 use crate::observe::Rejection;
 
@@ -53,7 +55,7 @@ pub(crate) struct Endpoint {
     pub(crate) context: Arc<RouteContext>,
     pub(crate) hub: Hub,
     pub(crate) auth: Option<Arc<dyn Authenticator>>,
-    pub(crate) requirements: Requirements,
+    pub(crate) room_policy: Option<SharedPolicy>,
     pub(crate) rate: Option<DefaultKeyedRateLimiter<IpAddr>>,
     pub(crate) call: Call,
 }
@@ -135,8 +137,10 @@ impl Endpoint {
         chosen: Option<HeaderValue>,
     ) -> Result<Response, Response> {
         let reservation = self.hub.reserve().ok_or_else(|| self.overloaded())?;
-        self.admit(&mut parts).await?;
-        let user = parts.extensions.get::<User>().cloned();
+        let (user, first) = self.admit(&mut parts).await?;
+        if let Some(policy) = &self.room_policy {
+            parts.extensions.insert(policy.clone());
+        }
         let negotiated = self.context.limits.compression.as_ref().and_then(|wish| offer.negotiate(wish));
         let (compression, extensions) = negotiated.unzip();
         let pending = Pending {
@@ -147,17 +151,26 @@ impl Endpoint {
             accept: offer.accept.clone(),
             protocol: chosen,
             extensions,
-            agreed: Agreed { protocol, compression, format: None, user },
+            agreed: Agreed { protocol, compression, format: None, user, undecided: first.is_some() },
+            first,
+            asked_room: None,
             runner: Runner::Task,
         };
         Ok((self.call)(parts, pending).await)
     }
 
-    /// Who is it, may they, and not too often?
-    async fn admit(&self, parts: &mut Parts) -> Result<(), Response> {
+    /// Who is it, may they, and not too often? Who it is may be for the first message to say, and whether they may is then
+    /// asked there.
+    async fn admit(&self, parts: &mut Parts) -> Result<(Option<User>, Option<FirstMessage>), Response> {
         let user = self.authenticate(parts).await?;
-        self.requirements.check(user.as_ref()).map_err(|error| self.unauthorized(error))?;
-        self.check_rate(parts)
+        let first = self.auth.as_ref().and_then(|auth| auth.first_message()).filter(|_| user.is_none());
+        if first.is_some() {
+            parts.extensions.insert(SignsInLater);
+        } else {
+            authorize(user.as_ref(), &self.context.requirements).map_err(|error| self.unauthorized(error))?;
+        }
+        self.check_rate(parts)?;
+        Ok((user, first.cloned()))
     }
 
     fn check_origin(&self, headers: &HeaderMap) -> Result<(), Response> {
@@ -288,6 +301,8 @@ pub struct RouteInfo {
     pub authenticated: bool,
     /// Whether requests that carry no credentials are let in.
     pub visitors: bool,
+    /// Whether clients that carry none sign in by their first message.
+    pub first_message: bool,
     /// Where it looks for credentials.
     #[serde(skip)]
     pub(crate) credentials: Vec<TokenSource>,
@@ -399,6 +414,7 @@ impl RouteInfo {
             },
             authenticated: auth.is_some(),
             visitors: auth.is_none_or(Authenticator::admits_visitors) && requirements.is_empty(),
+            first_message: auth.is_some_and(|auth| auth.first_message().is_some()),
             credentials: auth.map(Authenticator::sources).unwrap_or_default(),
             scopes: requirements.scopes.clone(),
             roles: requirements.roles.clone(),

@@ -15,10 +15,10 @@ use wirelark_proto::{CONTROL_BYTES_MAX, CloseCode, CloseFrame, Message};
 
 use super::json::JsonSocket;
 use crate::connection::{
-    Batch, Closed, ConflationKey, Connection, ConnectionId, SendError, Unsent, User, Wish,
+    Batch, Closed, ConflationKey, Connection, ConnectionId, SendError, SignInError, Unsent, User, Wish,
 };
 use crate::hub::presence::Attendee;
-use crate::hub::{Excepted, Hub, InvalidRoom, Room, RoomName};
+use crate::hub::{Excepted, Hub, InvalidRoom, Joinable, Room};
 
 /// One open WebSocket connection: the last argument of a socket handler.
 ///
@@ -144,10 +144,24 @@ impl Socket {
         self.connection().user()
     }
 
-    /// From now on `user` is at the other end, and gets what is sent to that user: for connections that sign in late,
-    /// or with a new token. False if the connection has ended.
-    pub fn sign_in(&self, user: &User) -> bool {
-        self.hub.identify(self.connection(), user)
+    /// From now on `user` is at the other end, and gets what is sent to that user: for connections that sign in late, or
+    /// whose token was renewed. When the new user [expires](User::expires), and no longer when the one before does, the
+    /// connection closes.
+    ///
+    /// # Errors
+    /// [`SignInError::AnotherUser`] if the connection is somebody else's already, [`SignInError::Forbidden`] if the user
+    /// lacks what the route requires, [`SignInError::Ended`]. Nothing has changed then.
+    pub fn sign_in(&self, user: &User) -> Result<(), SignInError> {
+        self.hub.sign_in(self.connection(), user)
+    }
+
+    /// As [`sign_in`](Self::sign_in), also where the connection was another user's. Whatever was set up for that one, such
+    /// as the rooms that were joined, stays: it is for the handler to leave them.
+    ///
+    /// # Errors
+    /// [`SignInError::Forbidden`], [`SignInError::Ended`].
+    pub fn switch_user(&self, user: &User) -> Result<(), SignInError> {
+        self.hub.switch_user(self.connection(), user)
     }
 
     /// The subprotocol that was agreed, or `""`.
@@ -160,15 +174,13 @@ impl Socket {
         &self.hub
     }
 
-    /// Joins a room. It is left when the connection ends.
+    /// Joins a room: one whose name is a literal, or one there is a [`RoomPass`](crate::RoomPass) for. It is left when the
+    /// connection ends.
     ///
     /// # Errors
     /// A name must have 1 to 256 characters and no control characters.
-    pub fn join(
-        &self,
-        room: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>,
-    ) -> Result<Room, InvalidRoom> {
-        join(&self.hub, self.id(), room)
+    pub fn join(&self, room: impl Joinable) -> Result<Room, InvalidRoom> {
+        Ok(self.hub.join_room(self.id(), room.into_pass()?))
     }
 
     /// How the connection ended, once it has.
@@ -364,8 +376,19 @@ impl Sender {
     }
 
     /// As [`Socket::sign_in`].
-    pub fn sign_in(&self, user: &User) -> bool {
-        self.hub.identify(&self.connection, user)
+    ///
+    /// # Errors
+    /// As [`Socket::sign_in`].
+    pub fn sign_in(&self, user: &User) -> Result<(), SignInError> {
+        self.hub.sign_in(&self.connection, user)
+    }
+
+    /// As [`Socket::switch_user`].
+    ///
+    /// # Errors
+    /// As [`Socket::switch_user`].
+    pub fn switch_user(&self, user: &User) -> Result<(), SignInError> {
+        self.hub.switch_user(&self.connection, user)
     }
 
     /// The subprotocol that was agreed, or `""`.
@@ -382,11 +405,8 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Socket::join`].
-    pub fn join(
-        &self,
-        room: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>,
-    ) -> Result<Room, InvalidRoom> {
-        join(&self.hub, self.id(), room)
+    pub fn join(&self, room: impl Joinable) -> Result<Room, InvalidRoom> {
+        Ok(self.hub.join_room(self.id(), room.into_pass()?))
     }
 
     /// How the connection ended, once it has.
@@ -437,16 +457,6 @@ fn control(connection: &Connection, message: Message) -> Result<(), SendError> {
         0..=CONTROL_BYTES_MAX => connection.try_send(message, None),
         _ => Err(SendError::TooLarge),
     }
-}
-
-fn join(
-    hub: &Hub,
-    connection: ConnectionId,
-    room: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>,
-) -> Result<Room, InvalidRoom> {
-    let room = hub.room(room)?;
-    room.join(connection);
-    Ok(room)
 }
 
 /// The next message of a socket; see [`Socket::recv`]. One word, so that a waiting handler stays small.

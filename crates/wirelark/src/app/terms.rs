@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::auth::{Authenticator, Requirements};
 use crate::connection::Hooks;
+use crate::hub::{RoomPolicy, SharedPolicy};
 use crate::limits::Options;
 
 /// What is said of a route, or of all routes of a scope. What a route leaves open the scopes around it say.
@@ -12,6 +13,7 @@ pub(crate) struct Terms {
     pub(crate) options: Options,
     pub(crate) auth: Option<Arc<dyn Authenticator>>,
     pub(crate) requirements: Requirements,
+    pub(crate) room_policy: Option<SharedPolicy>,
     pub(crate) hooks: Hooks,
 }
 
@@ -30,6 +32,10 @@ impl Terms {
         self.auth = Some(Arc::new(authenticator));
     }
 
+    pub(crate) fn set_room_policy(&mut self, policy: impl RoomPolicy) {
+        self.room_policy = Some(SharedPolicy(Arc::new(policy)));
+    }
+
     pub(crate) fn require_scope(&mut self, scope: &str) {
         self.requirements.scopes.push(scope.into());
     }
@@ -43,6 +49,7 @@ impl Terms {
         self.options = std::mem::take(&mut self.options).or(&outer.options);
         self.hooks = std::mem::take(&mut self.hooks).or(&outer.hooks);
         self.auth = self.auth.take().or_else(|| outer.auth.clone());
+        self.room_policy = self.room_policy.take().or_else(|| outer.room_policy.clone());
         self.requirements.scopes.extend_from_slice(&outer.requirements.scopes);
         self.requirements.roles.extend_from_slice(&outer.requirements.roles);
     }

@@ -20,10 +20,11 @@ use tokio::task::coop::unconstrained;
 use tokio_rustls::server::TlsStream;
 use wirelark_proto::CloseFrame;
 
+use super::auth::{AskedRoom, FirstMessage};
 use super::error::IntoOutcome;
 use super::farewell::Farewell;
 use super::socket::Socket;
-use crate::connection::{Agreed, Connection, ConnectionId, Driver, RouteContext};
+use crate::connection::{Agreed, Connection, ConnectionId, Driver, Gate, RouteContext};
 use crate::hub::{Hub, Reservation, Turns};
 use crate::limits::SlowClient;
 #[cfg(feature = "testing")]
@@ -44,6 +45,10 @@ pub struct Pending {
     pub(crate) protocol: Option<HeaderValue>,
     pub(crate) extensions: Option<HeaderValue>,
     pub(crate) agreed: Agreed,
+    /// How the client is to say who it is, once there is a connection.
+    pub(crate) first: Option<FirstMessage>,
+    /// A room the client has named, which nobody can say yet whether it may join.
+    pub(crate) asked_room: Option<AskedRoom>,
     pub(crate) runner: Runner,
 }
 
@@ -152,11 +157,14 @@ impl Pending {
         H: Future<Output: IntoOutcome> + Send + 'static,
     {
         let response = switching_protocols(self.accept, self.protocol, self.extensions);
-        let Self { context, hub, reservation, on_upgrade, agreed, runner, .. } = self;
+        let Self { context, hub, reservation, on_upgrade, agreed, first, asked_room, runner, .. } = self;
         // A task of its own only until the stream is here: what it holds is gone before the connection waits.
         hub.tasks().clone().spawn(async move {
             match on_upgrade.await {
-                Ok(upgraded) => open(upgraded, context, &hub, reservation, agreed, runner, start),
+                Ok(upgraded) => {
+                    let gate = |connection: &_| first.map(|first| first.gate(connection, &hub, asked_room));
+                    open(upgraded, context, &hub, reservation, agreed, runner, gate, start);
+                }
                 Err(error) => {
                     tracing::debug!(route = &*context.pattern, %error, "the client left during its upgrade")
                 }
@@ -188,6 +196,7 @@ pub(super) fn switching_protocols(
     response
 }
 
+#[allow(clippy::too_many_arguments, reason = "each is a part of an upgrade, which ends here")]
 fn open<H: Future<Output: IntoOutcome> + Send + 'static>(
     upgraded: Upgraded,
     context: Arc<RouteContext>,
@@ -195,6 +204,7 @@ fn open<H: Future<Output: IntoOutcome> + Send + 'static>(
     reservation: Reservation,
     agreed: Agreed,
     runner: Runner,
+    gate: impl FnOnce(&Arc<Connection>) -> Option<Gate>,
     start: impl FnOnce(Socket) -> H,
 ) {
     let Taken { wires, head, early } = take_stream(upgraded, runner);
@@ -209,13 +219,14 @@ fn open<H: Future<Output: IntoOutcome> + Send + 'static>(
         move |connection: &Connection| hub.forget(connection)
     };
     let socket = Socket::new(Arc::clone(&connection), hub.clone());
+    let gate = gate(&connection);
+    let driver = Driver::new(Arc::clone(&connection), start(socket), forget).behind(gate);
     match runner {
         Runner::Task => {
             hub.register(&connection, None);
-            hub.tasks().spawn(Driver::new(connection, start(socket), forget));
+            hub.tasks().spawn(driver);
         }
         Runner::Shard => {
-            let driver = Driver::new(Arc::clone(&connection), start(socket), forget);
             // Unconstrained: a shard polls many in one go, which would use up the budget of one task.
             let turns = Box::pin(unconstrained(hub.tasks().track_future(driver)));
             hub.register(&connection, Some(Turns(turns)));

@@ -30,6 +30,9 @@ pub(crate) trait Conclude {
     fn conclude(self) -> Outcome;
 }
 
+/// What has to be decided before the handler runs: whether it may.
+pub(crate) type Gate = Pin<Box<dyn Future<Output = bool> + Send>>;
+
 pin_project_lite::pin_project! {
     /// Polls a handler and its connection in one task, until both are done.
     ///
@@ -43,8 +46,8 @@ pin_project_lite::pin_project! {
         connection: Arc<Connection>,
         #[pin]
         handler: Option<H>,
-        // Made only when the connection ends: one at rest has no timer of its own.
-        ending: Option<Box<Ending>>,
+        // Made only while the connection begins or ends: one at rest has no timer of its own.
+        edges: Option<Box<Edges>>,
         disconnected: bool,
         closed: Option<F>,
     }
@@ -61,9 +64,11 @@ pin_project_lite::pin_project! {
     }
 }
 
-/// What the end of a connection waits for.
+/// What the beginning and the end of a connection wait for.
 #[derive(Default)]
-struct Ending {
+struct Edges {
+    /// Keeps the handler from running until it is decided that it may.
+    gate: Option<Gate>,
     /// Limits the close handshake, and after it how long a handler may keep its place in the hub.
     closing: Option<Pin<Box<Sleep>>>,
     /// Ends a handler that outlives its place in the hub, which could no longer be told to.
@@ -72,10 +77,42 @@ struct Ending {
 
 impl<H: Future<Output: Conclude>, F: FnOnce(&Connection)> Driver<H, F> {
     pub(crate) fn new(connection: Arc<Connection>, handler: H, closed: F) -> Self {
-        Self { connection, handler: Some(handler), ending: None, disconnected: false, closed: Some(closed) }
+        Self { connection, handler: Some(handler), edges: None, disconnected: false, closed: Some(closed) }
+    }
+
+    /// The handler first runs when the gate has let it; if that keeps it out, never.
+    pub(crate) fn behind(mut self, gate: Option<Gate>) -> Self {
+        self.edges = gate.map(|gate| Box::new(Edges { gate: Some(gate), ..Edges::default() }));
+        self
+    }
+
+    /// Whether the handler may run.
+    fn poll_gate(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
+        let this = self.as_mut().project();
+        let Some(gate) = this.edges.as_mut().and_then(|edges| edges.gate.as_mut()) else { return true };
+        let admitted = match catch_unwind(AssertUnwindSafe(|| gate.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => return false,
+            Ok(Poll::Ready(admitted)) => admitted,
+            Err(panic) => {
+                this.connection.route.counters.panicked();
+                let error = format!("the sign-in panicked: {}", panic_text(&*panic));
+                this.connection.report(ReportKind::Handler, (None, None), &error, None);
+                this.connection.close(CloseFrame::new(CloseCode::INTERNAL, "handler error"));
+                false
+            }
+        };
+        // A connection at rest keeps nothing of it.
+        *this.edges = None;
+        if !admitted {
+            self.drop_handler();
+        }
+        admitted
     }
 
     fn poll_handler(mut self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        if !self.as_mut().poll_gate(cx) {
+            return;
+        }
         let this = self.as_mut().project();
         let Some(handler) = this.handler.as_pin_mut() else { return };
         // Made anew for each turn: a span that is kept costs every connection memory, this one only those
@@ -110,6 +147,9 @@ impl<H: Future<Output: Conclude>, F: FnOnce(&Connection)> Driver<H, F> {
     /// destructors are user code too.
     fn drop_handler(self: Pin<&mut Self>) {
         let mut this = self.project();
+        if let Some(edges) = this.edges {
+            edges.gate = None;
+        }
         if catch_unwind(AssertUnwindSafe(|| this.handler.set(None))).is_err() {
             this.connection.route.counters.panicked();
         }
@@ -119,14 +159,21 @@ impl<H: Future<Output: Conclude>, F: FnOnce(&Connection)> Driver<H, F> {
     fn poll_closing(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         let timeout = this.connection.route.limits.close_timeout;
-        let closing = &mut this.ending.get_or_insert_default().closing;
+        let closing = &mut this.edges.get_or_insert_default().closing;
         closing.get_or_insert_with(|| Box::pin(sleep(timeout))).as_mut().poll(cx)
+    }
+
+    /// The time a closing connection has begins anew when it is next asked for.
+    fn reset_closing(self: Pin<&mut Self>) {
+        if let Some(edges) = self.project().edges {
+            edges.closing = None;
+        }
     }
 
     fn poll_stopped(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         let stopped = &this.connection.route.stopped;
-        let ended = &mut this.ending.get_or_insert_default().stopped;
+        let ended = &mut this.edges.get_or_insert_default().stopped;
         ended.get_or_insert_with(|| Box::pin(stopped.clone().cancelled_owned())).as_mut().poll(cx)
     }
 
@@ -149,15 +196,14 @@ impl<H: Future<Output: Conclude>, F: FnOnce(&Connection)> Future for Driver<H, F
         self.as_mut().poll_handler(cx);
         let unsettled = self.connection.read_ahead(cx);
         if self.connection.end_turn(cx).is_ready() && !self.disconnected {
-            let this = self.as_mut().project();
-            *this.disconnected = true;
-            *this.ending = None;
+            *self.as_mut().project().disconnected = true;
+            self.as_mut().reset_closing();
             // The handler may sit in a `recv` that was pending when it ran in this turn.
             cx.waker().wake_by_ref();
         }
         if self.connection.is_open() {
             if unsettled && self.as_mut().poll_closing(cx).is_ready() {
-                *self.as_mut().project().ending = None;
+                self.as_mut().reset_closing();
                 self.connection.settle_end();
                 cx.waker().wake_by_ref();
             }
@@ -168,7 +214,7 @@ impl<H: Future<Output: Conclude>, F: FnOnce(&Connection)> Future for Driver<H, F
             return Poll::Ready(());
         }
         if self.closed.is_some() && self.as_mut().poll_closing(cx).is_ready() {
-            *self.as_mut().project().ending = None;
+            self.as_mut().reset_closing();
             if self.disconnected {
                 self.as_mut().forget();
             } else {

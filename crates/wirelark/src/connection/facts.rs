@@ -14,6 +14,10 @@ pub(super) enum Fact {
     KeptOpen = 4,
     /// Its owner was asked for a turn.
     Scheduled = 8,
+    /// It is not known yet who is there.
+    Undecided = 16,
+    /// Its user is another than its timers know of.
+    UserChanged = 32,
 }
 
 /// All of them, false at first.

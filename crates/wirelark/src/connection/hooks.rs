@@ -110,7 +110,7 @@ pub struct Report<'a> {
 pub enum ReportKind {
     /// A client of a contract sent a frame that is none. It is told nothing, and the connection stays.
     Malformed,
-    /// A client asked for a call that does not exist, or with a body it does not take. It was told so.
+    /// A client asked for a call that does not exist, that it may not make, or with a body it does not take. It was told so.
     Input,
     /// A call's handler answered with a [`Problem`](wirelark_proto::contract::Problem), made for the client.
     Problem,

@@ -163,12 +163,18 @@ impl Inbound {
     /// The next message, if one waits; what waits behind it goes into the empty batch.
     pub(crate) fn take(&mut self, batch: &mut Batch) -> Option<Message> {
         debug_assert!(batch.0.is_empty() && !self.handed, "the batch before was not taken");
-        let message = self.waiting.pop_front()?;
-        self.waiting_bytes -= counted(&message);
+        let message = self.take_one()?;
         if !self.waiting.is_empty() {
             std::mem::swap(&mut self.waiting, &mut batch.0);
             self.handed = true;
         }
+        Some(message)
+    }
+
+    /// The next message, if one waits; what waits behind it stays.
+    pub(crate) fn take_one(&mut self) -> Option<Message> {
+        let message = self.waiting.pop_front()?;
+        self.waiting_bytes -= counted(&message);
         Some(message)
     }
 

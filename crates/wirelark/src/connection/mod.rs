@@ -1,5 +1,5 @@
-//! Floor 2: one connection. Knows frames, limits and time; knows no room, no user and no route but the
-//! limits and counters it was given.
+//! Floor 2: one connection. Knows frames, limits, time and a user's name; knows no room, and no route but the limits and
+//! counters it was given.
 //!
 //! A connection is polled by one task, its [`Driver`], in *turns*: the handler runs, then what arrived is
 //! read, then everything that was queued meanwhile leaves in one write. Other tasks (a shard that fans
@@ -34,12 +34,16 @@ use wirelark_proto::{
 };
 
 use crate::budget::Budget;
+#[cfg(test)]
+use crate::limits::Options;
 use crate::limits::{Limits, SlowClient};
 use crate::net::wire::{ReadWire, WriteWire};
+#[cfg(test)]
+use crate::observe::Observer;
 use crate::observe::{Pressure, RouteCounters, Traffic};
 
 pub(crate) use self::burst::Burst;
-pub(crate) use self::driver::{Conclude, Driver, Outcome};
+pub(crate) use self::driver::{Conclude, Driver, Gate, Outcome};
 use self::facts::{Fact, Facts};
 pub(crate) use self::hooks::{Hooks, ReportKind};
 pub use self::id::ConnectionId;
@@ -52,7 +56,8 @@ use self::outbound::{Offer, Outbound};
 use self::outbox::Class;
 pub(crate) use self::outbox::ConflationKey;
 pub(crate) use self::run_queue::RunQueue;
-pub use self::user::{InvalidUserId, User};
+pub(crate) use self::user::Requirements;
+pub use self::user::{InvalidUserId, SignInError, User};
 use crate::shared_frame::{self, SharedFrame};
 
 /// What all connections of a route have in common.
@@ -62,11 +67,30 @@ pub(crate) struct RouteContext {
     /// The contract the route's connections speak.
     pub(crate) contract: Option<&'static Description>,
     pub(crate) limits: Limits,
+    /// What users of the route's connections must have.
+    pub(crate) requirements: Requirements,
     pub(crate) counters: Arc<RouteCounters>,
     pub(crate) hooks: Hooks,
     pub(crate) budget: Arc<Budget>,
     /// Cancelled when the server has waited long enough for handlers to end.
     pub(crate) stopped: CancellationToken,
+}
+
+#[cfg(test)]
+impl RouteContext {
+    /// A route with these options and nothing else.
+    fn of(options: Options) -> Self {
+        Self {
+            pattern: "/".into(),
+            contract: None,
+            limits: options.resolve().expect("valid options"),
+            requirements: Requirements::default(),
+            counters: Observer::default().route("/", None),
+            hooks: Hooks::default(),
+            budget: Arc::new(Budget::new(usize::MAX)),
+            stopped: CancellationToken::new(),
+        }
+    }
 }
 
 /// What the handshake agreed on.
@@ -78,6 +102,8 @@ pub(crate) struct Agreed {
     pub(crate) format: Option<Format>,
     /// Who is connecting, if the route authenticated anybody.
     pub(crate) user: Option<User>,
+    /// Nobody knows yet who is there: what is sent to everyone is not for this connection.
+    pub(crate) undecided: bool,
 }
 
 /// Why a message was not queued.
@@ -172,11 +198,15 @@ impl Connection {
         if let Some(protocol) = protocol {
             let _ = seldom.set(Box::new(Seldom { protocol, cancel: OnceLock::new() }));
         }
+        let facts = Facts::default();
+        if agreed.undecided {
+            facts.set(Fact::Undecided);
+        }
         Self {
             id,
             compression: agreed.compression,
             format: agreed.format,
-            facts: Facts::default(),
+            facts,
             run_queue,
             user: Mutex::new(user),
             seldom,
@@ -296,9 +326,22 @@ impl Connection {
             }
             FromBatch::Empty => {}
         }
+        self.poll_next(cx, |inbound| inbound.take(batch))
+    }
+
+    /// The next message alone: what came with it stays, for whoever receives next.
+    pub(crate) fn poll_first(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.poll_next(cx, Inbound::take_one)
+    }
+
+    fn poll_next(
+        &self,
+        cx: &mut Context<'_>,
+        mut take: impl FnMut(&mut Inbound) -> Option<Message>,
+    ) -> Poll<Option<Message>> {
         let mut inbound = self.inbound.lock();
         loop {
-            if let Some(message) = self.taking(&mut inbound, |inbound| inbound.take(batch)) {
+            if let Some(message) = self.taking(&mut inbound, &mut take) {
                 return Poll::Ready(Some(message));
             }
             if inbound.end().is_some() {
@@ -492,9 +535,28 @@ impl Connection {
         self.user.lock().clone()
     }
 
-    /// From now on `user` is at the other end.
-    pub(crate) fn set_user(&self, user: User) {
+    /// From now on `user` is at the other end. True if whoever keeps the connection's timers is to be told, which is so
+    /// once until they have [looked](Self::take_user_changed).
+    pub(crate) fn set_user(&self, user: User) -> bool {
         *self.user.lock() = Some(user);
+        self.facts.set(Fact::UserChanged)
+    }
+
+    /// Whether there is another user since the last call. Asked before the user is looked at.
+    fn take_user_changed(&self) -> bool {
+        let changed = self.facts.is(Fact::UserChanged);
+        self.facts.clear(Fact::UserChanged);
+        changed
+    }
+
+    /// It is known who is there, if only that it is nobody.
+    pub(crate) fn decide(&self) {
+        self.facts.clear(Fact::Undecided);
+    }
+
+    /// Whether nobody knows yet who is there.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.facts.is(Fact::Undecided)
     }
 
     /// The receiving half is gone: whatever arrives is counted and dropped.

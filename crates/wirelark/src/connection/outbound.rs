@@ -653,12 +653,10 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
     use std::task::Wake;
 
-    use tokio_util::sync::CancellationToken;
     use wirelark_proto::Message;
 
     use super::*;
     use crate::limits::Options;
-    use crate::observe::Observer;
 
     #[derive(Default)]
     struct Woken(AtomicUsize);
@@ -669,21 +667,9 @@ mod tests {
         }
     }
 
-    fn route(outbox_bytes: usize) -> RouteContext {
-        RouteContext {
-            pattern: "/".into(),
-            contract: None,
-            limits: Options::new().outbox_bytes(outbox_bytes).resolve().expect("valid options"),
-            counters: Observer::default().route("/", None),
-            hooks: Default::default(),
-            budget: Arc::new(Budget::new(usize::MAX)),
-            stopped: CancellationToken::new(),
-        }
-    }
-
     /// An outbox of 100 bytes with `queued` in it; how often a sender that asks for `needed` is woken at once.
     fn woken_at_once(queued: usize, needed: usize, prepare: impl FnOnce(&mut Outbound)) -> usize {
-        let route = route(100);
+        let route = RouteContext::of(Options::new().outbox_bytes(100));
         let mut outbound = Outbound::new(WriteWire::Closed, None);
         outbound
             .outbox
@@ -704,7 +690,7 @@ mod tests {
 
     #[test]
     fn a_waiting_sender_is_woken_when_the_connection_closes() {
-        let route = route(100);
+        let route = RouteContext::of(Options::new().outbox_bytes(100));
         let mut outbound = Outbound::new(WriteWire::Closed, None);
         let woken = Arc::new(Woken::default());
         outbound.wait_for_room(&Waker::from(Arc::clone(&woken)), 101, &route);

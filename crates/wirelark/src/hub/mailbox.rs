@@ -13,7 +13,7 @@ use wirelark_proto::CloseFrame;
 
 use super::RoomName;
 use super::delivery::{Delivered, Target};
-use crate::connection::{ConflationKey, Connection, ConnectionId};
+use crate::connection::{ConflationKey, Connection, ConnectionId, User};
 use crate::shared_frame::SharedFrame;
 
 /// Bytes of messages that may wait for a shard. Their senders wait beyond it; joins, leaves and closes do
@@ -53,14 +53,37 @@ pub(crate) enum Mail {
         room: RoomName,
         reply: oneshot::Sender<Vec<ConnectionId>>,
     },
-    /// Closes some connections, or all. It may name connections of other shards too.
+    /// The connection's user has changed, or expires at another time.
+    UserChanged {
+        connection: ConnectionId,
+    },
     Close {
-        connections: Option<Arc<[ConnectionId]>>,
+        whom: Whom,
         frame: CloseFrame,
         reply: Option<oneshot::Sender<usize>>,
     },
     /// Drops all connections.
     Abort,
+}
+
+/// Which connections of a shard.
+#[derive(Clone)]
+pub(crate) enum Whom {
+    /// May name connections of other shards too.
+    These(Arc<[ConnectionId]>),
+    /// Those of these users.
+    UsersWhere(Arc<dyn Fn(&User) -> bool + Send + Sync>),
+    All,
+}
+
+impl fmt::Debug for Whom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::These(connections) => f.debug_tuple("These").field(connections).finish(),
+            Self::UsersWhere(_) => f.write_str("UsersWhere"),
+            Self::All => f.write_str("All"),
+        }
+    }
 }
 
 /// The driver of a connection that has no task of its own.

@@ -11,6 +11,7 @@ mod deadlines;
 mod delivery;
 mod directory;
 mod mailbox;
+mod pass;
 pub(crate) mod presence;
 mod recipients;
 mod ring;
@@ -33,7 +34,7 @@ use tokio_util::task::TaskTracker;
 use wirelark_proto::{CloseCode, CloseFrame, Message};
 
 use crate::budget::Budget;
-use crate::connection::{ConflationKey, Connection, ConnectionId, RunQueue, User};
+use crate::connection::{ConflationKey, Connection, ConnectionId, RunQueue, SignInError, User};
 use crate::observe::Observer;
 
 use self::deadlines::Deadlines;
@@ -41,13 +42,18 @@ pub use self::delivery::{Busy, Delivered, Excepted, Publish, Target};
 pub(crate) use self::directory::Reservation;
 use self::directory::{Closed, Directory};
 pub(crate) use self::mailbox::Turns;
-use self::mailbox::{Mail, Mailbox};
+use self::mailbox::{Mail, Mailbox, Whom};
+pub(crate) use self::pass::SharedPolicy;
+pub use self::pass::{Joinable, OpenRooms, RoomDenied, RoomPass, RoomPolicy};
 pub use self::recipients::{Recipients, RecipientsError, USERS_MAX};
 use self::room::Rooms;
 pub use self::room::{InvalidRoom, RoomName};
 use self::user_hooks::Telling;
 pub(crate) use self::user_hooks::UserHooks;
 use self::users::Users;
+
+/// What a client is told whose user was revoked.
+const REVOKED: &str = "sign in again: the credentials were revoked";
 
 /// Clients that may be told at the same time, by a close frame, why they are refused.
 const FAREWELLS_MAX: usize = 1024;
@@ -89,6 +95,24 @@ struct ShardHandle {
     /// Connections without a task of their own that want a turn.
     run_queue: Arc<RunQueue>,
     directory: Directory,
+}
+
+impl ShardHandle {
+    /// Has connections closed; the answer is how many there were.
+    fn close(&self, whom: Whom, frame: CloseFrame) -> oneshot::Receiver<usize> {
+        let (reply, answer) = oneshot::channel();
+        self.mailbox.put(Mail::Close { whom, frame, reply: Some(reply) });
+        answer
+    }
+}
+
+/// How many connections were closed. All shards have been asked by then.
+async fn all_closed(answers: impl IntoIterator<Item = oneshot::Receiver<usize>>) -> usize {
+    let mut closed = 0;
+    for answer in answers {
+        closed += answer.await.unwrap_or_default();
+    }
+    closed
 }
 
 impl Hub {
@@ -137,6 +161,21 @@ impl Hub {
         Ok(Room { hub: self.clone(), name: name.try_into().map_err(Into::into)? })
     }
 
+    /// Puts a connection into a room and returns how many are in it then; see
+    /// [`Socket::join`](crate::Socket::join). Joining twice changes nothing. `None` if the connection is gone.
+    ///
+    /// # Errors
+    /// A name must have 1 to 256 characters and no control characters.
+    pub fn join(&self, connection: ConnectionId, room: impl Joinable) -> Result<Option<usize>, InvalidRoom> {
+        Ok(self.enter(room.into_pass()?.name(), connection))
+    }
+
+    /// Joins a room, and returns it.
+    pub(crate) fn join_room(&self, connection: ConnectionId, pass: RoomPass) -> Room {
+        self.enter(pass.name(), connection);
+        Room { hub: self.clone(), name: pass.into_name() }
+    }
+
     /// Sends to every connection of the app.
     pub fn broadcast(&self, message: impl Into<Message>) -> Publish {
         Publish::new(self.clone(), Target::Everyone, message.into())
@@ -160,6 +199,33 @@ impl Hub {
         self.close_all([connection].into(), CloseFrame::new(code, reason)).await > 0
     }
 
+    /// Closes all connections of a user with [`SIGN_IN`](CloseCode::SIGN_IN), which has clients ask for new credentials,
+    /// and says how many there were.
+    ///
+    /// It ends what is open. First have whoever checks tokens refuse the old ones: a client that comes back with one, or
+    /// was about to connect, would otherwise be let in.
+    pub async fn revoke(&self, user: &str) -> usize {
+        self.user(user).close(CloseCode::SIGN_IN, REVOKED).await
+    }
+
+    /// As [`revoke`](Self::revoke), for all users that `matches` is true for, such as those of one token. It looks at every
+    /// connection.
+    ///
+    /// ```
+    /// # async fn example(hub: wirelark::Hub, token_id: String) {
+    /// hub.revoke_where(move |user| user.token_id().as_deref() == Some(&*token_id)).await;
+    /// # }
+    /// ```
+    pub async fn revoke_where(&self, matches: impl Fn(&User) -> bool + Send + Sync + 'static) -> usize {
+        if !self.has_started() {
+            return 0;
+        }
+        let whom = Whom::UsersWhere(Arc::new(matches));
+        let frame = CloseFrame::new(CloseCode::SIGN_IN, REVOKED);
+        let closing = self.inner.shards.iter().map(|shard| shard.close(whom.clone(), frame.clone()));
+        all_closed(closing.collect::<Vec<_>>()).await
+    }
+
     /// Rooms that have members.
     pub fn room_count(&self) -> usize {
         self.inner.rooms.len()
@@ -177,12 +243,7 @@ impl Hub {
 
     /// Closes these connections, and says how many of them were open.
     async fn close_all(&self, connections: Arc<[ConnectionId]>, frame: CloseFrame) -> usize {
-        let mut closed = 0;
-        for answer in self.mail_close(&connections, &frame) {
-            // A shard that stops answers nobody; its connections are gone.
-            closed += answer.await.unwrap_or_default();
-        }
-        closed
+        all_closed(self.mail_close(&connections, &frame)).await
     }
 
     fn mail_close(
@@ -190,16 +251,9 @@ impl Hub {
         connections: &Arc<[ConnectionId]>,
         frame: &CloseFrame,
     ) -> Vec<oneshot::Receiver<usize>> {
-        let mut answers = Vec::new();
-        for (index, shard) in self.inner.shards.iter().enumerate() {
-            if connections.iter().any(|id| id.shard() == index) {
-                let (reply, answer) = oneshot::channel();
-                let connections = Some(Arc::clone(connections));
-                shard.mailbox.put(Mail::Close { connections, frame: frame.clone(), reply: Some(reply) });
-                answers.push(answer);
-            }
-        }
-        answers
+        let shards = self.inner.shards.iter().enumerate();
+        let concerned = shards.filter(|(index, _)| connections.iter().any(|id| id.shard() == *index));
+        concerned.map(|(_, shard)| shard.close(Whom::These(Arc::clone(connections)), frame.clone())).collect()
     }
 
     // For the floors above.
@@ -269,7 +323,7 @@ impl Hub {
     }
 
     /// Puts a connection into a room. The number of members afterwards; `None` if the connection is gone.
-    pub(crate) fn join(&self, room: &RoomName, connection: ConnectionId) -> Option<usize> {
+    pub(crate) fn enter(&self, room: &RoomName, connection: ConnectionId) -> Option<usize> {
         let shard = &self.inner.shards[connection.shard()];
         let mut entry = shard.directory.entry(connection)?;
         if entry.rooms.contains(room) {
@@ -322,30 +376,53 @@ impl Hub {
     }
 
     /// `user` is at the other end of a connection that is already there: one that signed in late, or renewed its token.
-    /// False if the connection is gone.
-    pub(crate) fn identify(&self, connection: &Connection, user: &User) -> bool {
+    pub(crate) fn sign_in(&self, connection: &Connection, user: &User) -> Result<(), SignInError> {
+        self.identify(connection, user, |before| before.id() == user.id())
+    }
+
+    /// As [`sign_in`](Self::sign_in), whoever was there before.
+    pub(crate) fn switch_user(&self, connection: &Connection, user: &User) -> Result<(), SignInError> {
+        self.identify(connection, user, |_| true)
+    }
+
+    fn identify(
+        &self,
+        connection: &Connection,
+        user: &User,
+        may_follow: impl Fn(&User) -> bool,
+    ) -> Result<(), SignInError> {
+        if let Some(lacking) = connection.route.requirements.lacking(user) {
+            return Err(SignInError::Forbidden(lacking));
+        }
         let (id, users) = (connection.id, &self.inner.users);
-        loop {
+        let shard = &self.inner.shards[id.shard()];
+        let is_news = loop {
             let arrival = users.arrive(user.id(), |change| self.tell(user.id(), change));
             // Held until the user is entered: a connection that goes meanwhile is taken out again by whoever forgets it.
-            let Some(_entry) = self.inner.shards[id.shard()].directory.entry(id) else {
+            let Some(_entry) = shard.directory.entry(id) else {
                 users.give_up(arrival);
-                return false;
+                return Err(SignInError::Ended);
             };
             let before = connection.user();
-            if before.as_ref().is_some_and(|before| before.id() == user.id()) {
-                connection.set_user(user.clone());
+            if before.as_ref().is_some_and(|before| !may_follow(before)) {
                 users.give_up(arrival);
-                return true;
+                return Err(SignInError::AnotherUser);
+            }
+            if before.as_ref().is_some_and(|before| before.id() == user.id()) {
+                users.give_up(arrival);
+                break connection.set_user(user.clone());
             }
             if users.enter(arrival, id, || ()) {
-                connection.set_user(user.clone());
                 if let Some(before) = before {
                     users.leave(before.id(), id);
                 }
-                return true;
+                break connection.set_user(user.clone());
             }
+        };
+        if is_news {
+            shard.mailbox.put(Mail::UserChanged { connection: id });
         }
+        Ok(())
     }
 
     fn is_connected(&self, connection: ConnectionId) -> bool {
@@ -379,7 +456,7 @@ impl Hub {
         self.inner.users.drain();
         let _ = self.inner.draining.set(frame.clone());
         for shard in &self.inner.shards {
-            shard.mailbox.put(Mail::Close { connections: None, frame: frame.clone(), reply: None });
+            shard.mailbox.put(Mail::Close { whom: Whom::All, frame: frame.clone(), reply: None });
         }
         self.inner.tasks.close();
     }
@@ -472,12 +549,6 @@ impl Room {
     pub fn publish_keyed(&self, key: ConflationKey, message: impl Into<Message>) -> Publish {
         let target = Target::Room { name: self.name.clone(), key: Some(key) };
         Publish::new(self.hub.clone(), target, message.into())
-    }
-
-    /// Puts a connection into the room and returns how many are in it then. Joining twice changes nothing.
-    /// `None` if the connection is gone.
-    pub fn join(&self, connection: ConnectionId) -> Option<usize> {
-        self.hub.join(&self.name, connection)
     }
 
     /// Takes a connection out and returns how many are left. Leaving a room one is not in is harmless.

@@ -28,18 +28,23 @@ impl Ring {
         Self { start, done: 0, buckets: (0..BUCKETS).map(|_| Vec::new()).collect(), next: None }
     }
 
-    /// Has `id` come up at the first tick not before `deadline`, or at the horizon.
-    pub(crate) fn insert(&mut self, id: ConnectionId, deadline: Instant) {
+    /// Has `id` come up at the first tick not before `deadline`, or at the horizon; says when that is.
+    pub(crate) fn insert(&mut self, id: ConnectionId, deadline: Instant) -> Instant {
         let due = deadline.saturating_duration_since(self.start);
         let tick = due.as_millis().div_ceil(TICK.as_millis()) as u64;
         let tick = tick.clamp(self.done + 1, self.done + BUCKETS - 1);
         self.buckets[(tick % BUCKETS) as usize].push(id);
         self.next = Some(self.next.map_or(tick, |next| next.min(tick)));
+        self.moment(tick)
+    }
+
+    fn moment(&self, tick: u64) -> Instant {
+        self.start + TICK * tick as u32
     }
 
     /// When to look at the ring next; `None` while nothing waits.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.next.map(|tick| self.start + TICK * tick as u32)
+        self.next.map(|tick| self.moment(tick))
     }
 
     /// Moves everything that is due at `now` into `due`.

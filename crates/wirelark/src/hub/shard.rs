@@ -4,6 +4,7 @@
 //! so that a large room delays nobody for long; what arrives meanwhile is coalesced into the next round.
 
 use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use wirelark_proto::{CloseCode, CloseFrame};
 
 use super::delivery::{Delivered, Target};
-use super::mailbox::{Deliver, Mail, Turns};
+use super::mailbox::{Deliver, Mail, Turns, Whom};
 use super::ring::Ring;
 use super::sockets::Sockets;
 use super::{RoomName, ShardHandle};
@@ -162,10 +163,7 @@ impl Shard {
     }
 
     fn take_turn(&mut self, id: ConnectionId) {
-        if self.slot(id).is_none() {
-            return;
-        }
-        let Some(Slot { connection, driver, .. }) = &mut self.slots[id.slot()] else { return };
+        let Some(Slot { connection, driver, .. }) = self.slot_mut(id) else { return };
         connection.unschedule();
         let Some(Turns(turns)) = driver else { return };
         let waker = Waker::from(Arc::clone(connection));
@@ -191,8 +189,9 @@ impl Shard {
                 let members = self.rooms.get(&room).map_or(&[][..], Vec::as_slice);
                 let _ = reply.send(members.iter().filter_map(|slot| self.id(*slot)).collect());
             }
-            Mail::Close { connections, frame, reply } => {
-                let closed = self.close(connections.as_deref(), &frame);
+            Mail::UserChanged { connection } => self.user_changed(connection),
+            Mail::Close { whom, frame, reply } => {
+                let closed = self.close(&whom, &frame).await;
                 if let Some(reply) = reply {
                     let _ = reply.send(closed);
                 }
@@ -207,9 +206,6 @@ impl Shard {
             self.slots.resize_with(id.slot() + 1, || None);
         }
         let liveness = Liveness::new(&connection, self.start, now);
-        if let Some(deadline) = liveness.next(&connection, self.start) {
-            self.ring.insert(id, deadline);
-        }
         if driver.is_some() {
             if let Some(socket) = connection.polled_socket()
                 && let Err(error) = self.sockets.add(&socket, id.token())
@@ -221,6 +217,26 @@ impl Shard {
         }
         self.slots[id.slot()] = Some(Slot { connection, liveness, driver });
         self.connections += 1;
+        self.put_in_ring(id);
+    }
+
+    fn user_changed(&mut self, id: ConnectionId) {
+        let (start, now) = (self.start, Instant::now());
+        if let Some(Slot { connection, liveness, .. }) = self.slot_mut(id) {
+            liveness.look_at_user(connection, start, now);
+            self.put_in_ring(id);
+        }
+    }
+
+    /// Has the ring bring the connection up when something is next due. Once: a connection whose deadlines are put off
+    /// again and again still has one place in the ring, and at most one more for each time they were put forward.
+    fn put_in_ring(&mut self, id: ConnectionId) {
+        let start = self.start;
+        let Some(Some(Slot { connection, liveness, .. })) = self.slots.get_mut(id.slot()) else { return };
+        let Some(deadline) = liveness.next(connection, start) else { return };
+        if !liveness.is_awaited_by(start, deadline) {
+            liveness.await_at(start, self.ring.insert(id, deadline));
+        }
     }
 
     fn forget(&mut self, id: ConnectionId) {
@@ -318,7 +334,8 @@ impl Shard {
         matches: impl Fn(&RouteContext) -> bool,
     ) {
         for slot in 0..self.slots.len() as u32 {
-            if self.place(slot).is_some_and(|slot| matches(&slot.connection.route)) {
+            let is_for = |slot: &Slot| matches(&slot.connection.route) && !slot.connection.is_undecided();
+            if self.place(slot).is_some_and(is_for) {
                 self.deliver_to(slot, deliver, delivered);
             }
         }
@@ -371,19 +388,32 @@ impl Shard {
     }
 
     /// How many of them were open.
-    fn close(&self, only: Option<&[ConnectionId]>, frame: &CloseFrame) -> usize {
+    async fn close(&mut self, whom: &Whom, frame: &CloseFrame) -> usize {
         let close = |slot: &&Slot| {
             let was_open = slot.connection.is_open();
             slot.connection.close(frame.clone());
             was_open
         };
-        match only {
-            Some(ids) => {
+        match whom {
+            Whom::These(ids) => {
                 let here = self.handle.directory.shard();
                 let ours = ids.iter().filter(|id| id.shard() == here);
                 ours.filter_map(|id| self.slot(*id)).filter(close).count()
             }
-            None => self.slots.iter().flatten().filter(close).count(),
+            Whom::All => self.slots.iter().flatten().filter(close).count(),
+            Whom::UsersWhere(matches) => {
+                // Somebody else's code, which must not end the shard.
+                let matches = |user| catch_unwind(AssertUnwindSafe(|| matches(&user))).unwrap_or_default();
+                let is_meant = |slot: &&Slot| slot.connection.user().is_some_and(matches);
+                let mut closed = 0;
+                // It takes a while to look at claims, and there may be many users.
+                for begin in (0..self.slots.len()).step_by(BATCH) {
+                    let batch = self.slots.iter().skip(begin).take(BATCH);
+                    closed += batch.flatten().filter(is_meant).filter(close).count();
+                    yield_now().await;
+                }
+                closed
+            }
         }
     }
 
@@ -422,20 +452,16 @@ impl Shard {
     }
 
     fn run_timer(&mut self, id: ConnectionId, now: Instant) {
-        if self.slot(id).is_none() {
+        let start = self.start;
+        let Some(Slot { connection, liveness, .. }) = self.slot_mut(id) else { return };
+        // The close handshake is timed by its own task.
+        if !connection.is_open() || !liveness.take_awaited(start, now) {
             return;
         }
-        let Some(Slot { connection, liveness, .. }) = &mut self.slots[id.slot()] else { return };
-        if !connection.is_open() {
-            // Its own task times the close handshake.
-            return;
+        if liveness.next(connection, start).is_some_and(|next| next <= now) {
+            liveness.on_timer(connection, start, now);
         }
-        if liveness.next(connection, self.start).is_some_and(|next| next <= now) {
-            liveness.on_timer(connection, self.start, now);
-        }
-        if let Some(deadline) = liveness.next(connection, self.start) {
-            self.ring.insert(id, deadline);
-        }
+        self.put_in_ring(id);
     }
 
     /// Over the node's budget, the connections of this shard that hold most are cut, one after the other.
@@ -455,6 +481,10 @@ impl Shard {
 
     fn slot(&self, id: ConnectionId) -> Option<&Slot> {
         self.place(id.slot() as u32).filter(|slot| slot.connection.id == id)
+    }
+
+    fn slot_mut(&mut self, id: ConnectionId) -> Option<&mut Slot> {
+        self.slots.get_mut(id.slot())?.as_mut().filter(|slot| slot.connection.id == id)
     }
 
     fn id(&self, slot: u32) -> Option<ConnectionId> {

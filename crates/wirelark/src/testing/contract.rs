@@ -43,7 +43,7 @@ impl Connecting<'_> {
     /// # async fn main() {
     /// use wirelark::contract::Session;
     /// use wirelark::testing::Host;
-    /// use wirelark::{App, contract};
+    /// use wirelark::{App, OpenRooms, contract};
     ///
     /// #[contract]
     /// trait Chat {
@@ -64,7 +64,7 @@ impl Connecting<'_> {
     ///     }
     /// }
     ///
-    /// let host = Host::new(App::new().contract("/chat/{room}", Chat::serve(Room)));
+    /// let host = Host::new(App::new().contract("/chat/{room}", Chat::serve(Room).room_policy(OpenRooms)));
     /// let ada = host.at("/chat/lobby").contract::<Chat>().await;
     /// let bob = host.at("/chat/lobby").contract::<Chat>().await;
     /// assert_eq!(ada.post("hi").await, Ok(2));

@@ -14,6 +14,17 @@ trait Functions {
     async fn unquoted(&self);
     #[send(later)]
     async fn configured(&self);
+    #[require]
+    async fn nothing_required(&self);
+    #[require()]
+    async fn nothing_required_either(&self);
+    #[require(scope = write)]
+    async fn unquoted_scope(&self);
+    #[require(scopes = "write")]
+    async fn misspelt_scope(&self);
+    #[push]
+    #[require(role = "editor")]
+    fn required_of_nobody();
 }
 
 #[contract(version = 2)]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::request::Parts;
 use jsonwebtoken::errors::ErrorKind;
@@ -16,8 +16,9 @@ use super::{AuthError, Authenticator, TokenSource, User};
 /// Verifies signed tokens: signature, `exp`, and where asked for `aud` and `iss`.
 ///
 /// The user's id is the `sub` claim, scopes come from `scope` (text, separated by spaces) and `scopes`
-/// (a list), roles from `roles`. A token must expire. Only the algorithm of the key is accepted, whatever
-/// the token's header says.
+/// (a list), roles from `roles`. A token must expire, and a connection made with it closes when it does, unless it
+/// [signs in](crate::Socket::sign_in) with another by then. Only the algorithm of the key is accepted, whatever the token's
+/// header says.
 ///
 /// ```
 /// use wirelark::auth::{Jwt, TokenSource};
@@ -126,8 +127,18 @@ impl Jwt {
         let mut scopes = claims.scopes;
         scopes.extend(claims.scope.iter().flat_map(|scope| scope.split_ascii_whitespace()).map(Into::into));
         let payload = payload_text(token).unwrap_or_default();
-        User::with_claims(&claims.sub, &scopes, &claims.roles, &payload)
-            .map_err(|_| AuthError::Invalid("its subject is no user id"))
+        let user = User::with_claims(&claims.sub, &scopes, &claims.roles, &payload)
+            .map_err(|_| AuthError::Invalid("its subject is no user id"))?;
+        Ok(user.expires(self.expiry(claims.exp)))
+    }
+
+    /// When a connection made with a token that holds now must have a new one: at the token's `exp`. One that holds only
+    /// because clocks may differ has until they no longer may; it would otherwise be let in and closed at once.
+    fn expiry(&self, exp: u64) -> SystemTime {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let expires = if exp > now.as_secs() { exp } else { exp.saturating_add(self.validation.leeway) };
+        // No later than a moment all clocks can say.
+        UNIX_EPOCH + Duration::from_secs(expires.min(u32::MAX.into()))
     }
 }
 
@@ -191,10 +202,7 @@ mod tests {
     }
 
     fn now() -> u64 {
-        std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .expect("it is after 1970")
-            .as_secs()
+        SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs()
     }
 
     fn check_refused(jwt: &Jwt, claims: &Value, expected: &str) {

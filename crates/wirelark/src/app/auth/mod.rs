@@ -1,4 +1,4 @@
-//! Who is connecting: authentication and authorisation before the 101.
+//! Who is connecting: authentication and authorisation, before the 101 or by the [first message](first_message).
 //!
 //! An [`Authenticator`] turns the upgrade request into a [`User`], or into nobody. A route that was given
 //! one refuses nobody with 401 and a user who lacks a required scope or role with 403; the handler never
@@ -7,6 +7,7 @@
 //!
 //! Tokens are never logged: neither here nor in the errors made here.
 
+mod first_message;
 #[cfg(feature = "jwt")]
 mod jwt;
 mod token;
@@ -18,19 +19,38 @@ use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
+use wirelark_proto::contract::Problem;
+use wirelark_proto::{CloseCode, CloseFrame};
 
+pub(crate) use self::first_message::AskedRoom;
+pub use self::first_message::{FirstMessage, Newcomer, Verdict, Verifier, first_message};
 #[cfg(feature = "jwt")]
 pub use self::jwt::{Claims, Jwt, JwtError};
 pub use self::token::TokenSource;
-pub use crate::connection::{InvalidUserId, User};
+use super::error::Refusal;
+pub(crate) use crate::connection::Requirements;
+pub use crate::connection::{InvalidUserId, SignInError, User};
 
 impl<S: Sync> FromRequestParts<S> for User {
     type Rejection = AuthError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, AuthError> {
-        parts.extensions.get().cloned().ok_or(AuthError::Missing)
+        let user = parts.extensions.get().cloned();
+        user.ok_or_else(|| match parts.extensions.get() {
+            None => AuthError::Missing,
+            Some(SignsInLater) => {
+                tracing::error!(
+                    "a handler takes a `User` where clients sign in by their first message: take it from `socket.user()`"
+                );
+                AuthError::Response(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR))
+            }
+        })
     }
 }
+
+/// In a request of which nobody can know yet whose it is.
+#[derive(Clone, Copy)]
+pub(crate) struct SignsInLater;
 
 impl<S: Sync> OptionalFromRequestParts<S> for User {
     type Rejection = AuthError;
@@ -54,27 +74,53 @@ pub enum AuthError {
     #[error("the user lacks the {0}")]
     Forbidden(Box<str>),
     /// Any other response.
-    #[error("refused with {}", .0.status())]
-    Response(Box<Response>),
+    #[error(transparent)]
+    Response(Refusal),
 }
 
 impl AuthError {
     pub(crate) fn is_forbidden(&self) -> bool {
         matches!(self, Self::Forbidden(_))
     }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Missing | Self::Invalid(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Response(refusal) => refusal.status(),
+        }
+    }
+
+    /// How a client is told that is connected already.
+    pub(crate) fn close_frame(&self) -> CloseFrame {
+        CloseFrame::new(CloseCode::twin_of(self.status()), self.to_string())
+    }
 }
 
 impl IntoResponse for AuthError {
     fn into_response(self) -> Response {
-        let text = self.to_string();
+        let (status, text) = (self.status(), self.to_string());
         match self {
-            Self::Response(response) => *response,
-            Self::Forbidden(_) => (StatusCode::FORBIDDEN, text).into_response(),
+            Self::Response(refusal) => refusal.into_response(),
+            Self::Forbidden(_) => (status, text).into_response(),
             Self::Missing | Self::Invalid(_) => {
                 let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))];
-                (StatusCode::UNAUTHORIZED, challenge, text).into_response()
+                (status, challenge, text).into_response()
             }
         }
+    }
+}
+
+impl From<AuthError> for Problem {
+    fn from(error: AuthError) -> Self {
+        let code = if error.is_forbidden() { "FORBIDDEN" } else { "UNAUTHORIZED" };
+        Self::new(error.to_string()).code(code)
+    }
+}
+
+impl From<SignInError> for Problem {
+    fn from(error: SignInError) -> Self {
+        Self::new(error.to_string()).code("FORBIDDEN")
     }
 }
 
@@ -96,6 +142,11 @@ pub trait Authenticator: Send + Sync + 'static {
     /// Whether a request that carries no credentials ([`AuthError::Missing`]) is let in, as nobody's; see [`optional`].
     fn admits_visitors(&self) -> bool {
         false
+    }
+
+    /// How clients sign in after the 101, where they do; see [`first_message`].
+    fn first_message(&self) -> Option<&FirstMessage> {
+        None
     }
 
     /// Where a request may carry a credential, for the documents that describe the routes. The `Authorization` header,
@@ -187,35 +238,20 @@ impl<A: Authenticator> Authenticator for Optional<A> {
         true
     }
 
+    fn first_message(&self) -> Option<&FirstMessage> {
+        self.0.first_message()
+    }
+
     fn sources(&self) -> Vec<TokenSource> {
         self.0.sources()
     }
 }
 
-/// What a user must have to open a connection.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Requirements {
-    pub(crate) scopes: Vec<Box<str>>,
-    pub(crate) roles: Vec<Box<str>>,
-}
-
-impl Requirements {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.scopes.is_empty() && self.roles.is_empty()
+/// Whether somebody may come to a route; nobody may where something is required.
+pub(crate) fn authorize(user: Option<&User>, requirements: &Requirements) -> Result<(), AuthError> {
+    if requirements.is_empty() {
+        return Ok(());
     }
-
-    /// Every scope and every role is needed.
-    pub(crate) fn check(&self, user: Option<&User>) -> Result<(), AuthError> {
-        if self.is_empty() {
-            return Ok(());
-        }
-        let user = user.ok_or(AuthError::Missing)?;
-        if let Some(scope) = self.scopes.iter().find(|scope| !user.has_scope(scope)) {
-            return Err(AuthError::Forbidden(format!("scope {scope:?}").into()));
-        }
-        if let Some(role) = self.roles.iter().find(|role| !user.has_role(role)) {
-            return Err(AuthError::Forbidden(format!("role {role:?}").into()));
-        }
-        Ok(())
-    }
+    let lacking = requirements.lacking(user.ok_or(AuthError::Missing)?);
+    lacking.map_or(Ok(()), |lacking| Err(AuthError::Forbidden(lacking)))
 }

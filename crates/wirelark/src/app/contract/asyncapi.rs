@@ -159,7 +159,7 @@ impl Messages<'_> {
             description: documentation,
             message,
             replies,
-            extension: kind.into(),
+            extension: call.into(),
         }
     }
 
@@ -382,21 +382,31 @@ struct Reply {
 }
 
 /// What AsyncAPI has no words for, of an operation.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum OperationExtension {
-    Reply,
-    Ack,
-    Send,
+    Reply(Required),
+    Ack(Required),
+    Send(Required),
     Push { delivery: Delivery },
 }
 
-impl From<CallKind> for OperationExtension {
-    fn from(kind: CallKind) -> Self {
-        match kind {
-            CallKind::Reply => Self::Reply,
-            CallKind::Ack => Self::Ack,
-            CallKind::Send => Self::Send,
+/// What callers must have, beside what the channel requires.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+struct Required {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scopes: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    roles: Vec<&'static str>,
+}
+
+impl From<&CallDescription> for OperationExtension {
+    fn from(call: &CallDescription) -> Self {
+        let required = Required { scopes: call.scopes.clone(), roles: call.roles.clone() };
+        match call.kind {
+            CallKind::Reply => Self::Reply(required),
+            CallKind::Ack => Self::Ack(required),
+            CallKind::Send => Self::Send(required),
         }
     }
 }
@@ -459,6 +469,7 @@ mod tests {
 
     use crate::app::App;
     use crate::app::contract::{Calls, Contract, ContractBuilder, Description, Problem, serve};
+    use crate::hub::OpenRooms;
 
     use super::*;
 
@@ -487,8 +498,10 @@ mod tests {
 
     #[test]
     fn a_channel_says_where_it_is_and_who_may_use_it() {
-        let app =
-            App::new().about("Chats", "1.2.3").contract("/chat/{room}/{*rest}", chat().require_scope("talk"));
+        let app = App::new()
+            .about("Chats", "1.2.3")
+            .room_policy(OpenRooms)
+            .contract("/chat/{room}/{*rest}", chat().require_scope("talk"));
         let document = written(app);
         assert_eq!(document["info"], json!({"title": "Chats", "version": "1.2.3"}));
         let channel = &document["channels"]["chat.room.rest"];

@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use wirelark_proto::contract::{CallKind, DecodeError, EncodeError, Format, Request, Response};
+use wirelark_proto::contract::{
+    CallDescription, CallKind, DecodeError, EncodeError, Format, Request, Response,
+};
 
 use super::push::reply;
 use super::session::Session;
+use crate::app::auth::Requirements;
 use crate::app::failure::{Failure, IntoFailure};
 use crate::app::scratch::encoded;
 use crate::app::work::{Ended, Running};
@@ -46,6 +49,8 @@ pub struct Calls<C, T, D> {
 pub(super) struct Entry<C, T, D> {
     pub(super) name: &'static str,
     pub(super) kind: CallKind,
+    /// What its callers must have, as the contract says it.
+    pub(super) requirements: Requirements,
     pub(super) invoke: Invoke<C, T, D>,
 }
 
@@ -145,13 +150,22 @@ where
             }))
         });
         let at = self.entries.partition_point(|entry| entry.name < name);
-        self.entries.insert(at, Entry { name, kind, invoke });
+        self.entries.insert(at, Entry { name, kind, requirements: Requirements::default(), invoke });
         self
     }
 
     pub(super) fn find(&self, name: &str) -> Option<&Entry<C, T, D>> {
         let at = self.entries.binary_search_by(|entry| entry.name.cmp(name)).ok()?;
         self.entries.get(at)
+    }
+
+    /// Takes over from the contract what callers must have.
+    pub(super) fn require(&mut self, calls: &[CallDescription]) {
+        for call in calls {
+            if let Ok(at) = self.entries.binary_search_by(|entry| entry.name.cmp(call.name)) {
+                self.entries[at].requirements = Requirements::new(&call.scopes, &call.roles);
+            }
+        }
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {

@@ -44,11 +44,12 @@ use self::peers::Place;
 use self::serving::{Service, Serving};
 use super::SocketRoute;
 use super::auth::Authenticator;
+use super::permission::{Asked, Policy};
 use super::route::Call;
 use super::terms::Terms;
 use super::upgrade::Runner;
 use crate::connection::Hooks;
-use crate::hub::RoomName;
+use crate::hub::{RoomName, RoomPass, RoomPolicy, SharedPolicy};
 use crate::limits::{Options, SlowClient};
 
 /// How long a call may take, unless the route says otherwise.
@@ -70,6 +71,7 @@ pub struct ContractBuilder<C, T, D> {
     versions: Versions,
     /// The first thing that was given as a version and is none.
     no_version: Option<Box<str>>,
+    policy: Option<Policy>,
 }
 
 /// Which versions of the contract clients may be made from.
@@ -97,6 +99,7 @@ where
         format_of: None,
         versions: Versions::OneOf(Vec::new()),
         no_version: None,
+        policy: None,
     }
 }
 
@@ -120,6 +123,14 @@ impl<C, T, D> ContractBuilder<C, T, D> {
         self
     }
 
+    /// Who may join which rooms that clients name in the path, as with `/chat/{room}`; instead of what the scopes around it
+    /// say. A path with parameters needs a policy, as whoever is in the room hears all that is pushed there;
+    /// [`OpenRooms`](crate::OpenRooms) is the one of rooms that are everybody's.
+    pub fn room_policy(mut self, policy: impl RoomPolicy) -> Self {
+        self.terms.set_room_policy(policy);
+        self
+    }
+
     /// The user must have this scope; otherwise 403.
     pub fn require_scope(mut self, scope: &str) -> Self {
         self.terms.require_scope(scope);
@@ -129,6 +140,14 @@ impl<C, T, D> ContractBuilder<C, T, D> {
     /// The user must have this role; otherwise 403.
     pub fn require_role(mut self, role: &str) -> Self {
         self.terms.require_role(role);
+        self
+    }
+
+    /// Judges each call, beside what the contract requires of its callers. Where it is not true the call is answered with an
+    /// error of the code `FORBIDDEN`, or `UNAUTHORIZED` if nobody has signed in; its handler does not run, and the connection stays.
+    /// Nothing that waits belongs into it; that is for the call itself.
+    pub fn policy(mut self, policy: impl Fn(&Asked<'_>) -> bool + Send + Sync + 'static) -> Self {
+        self.policy = Some(Arc::new(policy));
         self
     }
 
@@ -212,9 +231,11 @@ where
         let defaults =
             Options::new().protocols(formats).require_protocol(false).slow_client(SlowClient::Wait);
         self.terms.inherit(&Terms { options: defaults, ..Terms::default() });
+        self.calls.require(&C::describe().calls);
         let service = Arc::new(Service {
             server: self.server,
             calls: self.calls,
+            policy: self.policy,
             concurrency: self.concurrency.get(),
             call_timeout: self.call_timeout,
         });
@@ -326,6 +347,18 @@ where
                 return pending
                     .refuse((StatusCode::BAD_REQUEST, "the path is no room's name").into_response());
             };
+            // A path without parameters is the server's own choice.
+            let policy =
+                parts.extensions.get::<SharedPolicy>().filter(|_| pending.context.pattern.contains('{'));
+            if let Some(policy) = policy.cloned() {
+                if pending.first.is_some() {
+                    pending.asked_room = Some((policy, room.clone()));
+                } else if let Err(denied) =
+                    RoomPass::ask(&*policy.0, parts.extensions.get(), room.clone()).await
+                {
+                    return pending.refuse(denied.into_response());
+                }
+            }
             let agreed = pending.agreed.protocol.as_deref().and_then(Format::from_subprotocol);
             let asked = agreed.or_else(|| format_of.and_then(|of| of(&parts)));
             pending.agreed.format = Some(asked.unwrap_or(format));

@@ -76,10 +76,8 @@ impl<C: 'static, D: Send + Sync + 'static> Attendance<C, D> {
 
     pub(super) fn begin(&mut self) {
         let inner = &self.inner;
-        let id = inner.connection.id;
-        if let Ok(room) = inner.hub.room(inner.room.clone()) {
-            room.join(id);
-        }
+        // Who may be here was decided before there was a session.
+        inner.hub.enter(&inner.room, inner.connection.id);
         self.order = Some(inner.place.enter(inner));
     }
 

@@ -18,11 +18,12 @@ use tokio::time::timeout;
 use wirelark_proto::contract::{DecodeError, Envelope, ErrorResponse, Format, Problem, Request};
 use wirelark_proto::{Kind, Message};
 
-use super::calls::Calls;
+use super::calls::{Calls, Entry};
 use super::peers::Attendance;
 use super::push;
 use super::session::Session;
 use crate::app::failure::Failure;
+use crate::app::permission::{self, Asked, Data, Policy};
 use crate::app::socket::Socket;
 use crate::app::work::{Ended, Job, Running, Work, problem_of};
 use crate::connection::{Connection, ReportKind};
@@ -31,6 +32,8 @@ use crate::connection::{Connection, ReportKind};
 pub(super) struct Service<C, T, D> {
     pub(super) server: Arc<T>,
     pub(super) calls: Calls<C, T, D>,
+    /// Judges each call before it is begun.
+    pub(super) policy: Option<Policy>,
     /// Calls of one connection that may run at the same time.
     pub(super) concurrency: usize,
     pub(super) call_timeout: Duration,
@@ -248,16 +251,32 @@ where
         match decoded {
             Ok(Envelope::Request(request)) => match self.try_begin(&request) {
                 Some(Ok(begun)) => begun,
-                Some(Err(error)) => self.refused(format, &request, error.to_string()),
-                None => self.refused(format, &request, format!("Unknown call: {}", request.call)),
+                Some(Err(error)) => self.refused(&request, &Problem::new(error.to_string())),
+                None => self.refused(&request, &Problem::new(format!("Unknown call: {}", request.call))),
             },
             Ok(_) => Begun::Malformed("socka: unexpected server-originated frame from client".to_owned()),
             Err(error) => Begun::Malformed(error.to_string()),
         }
     }
 
-    fn refused(&self, format: Format, request: &Request<'_>, why: String) -> Begun {
-        let frame = error_frame(format, &request.id, &request.call, &Problem::new(&*why));
+    /// Whether its caller may make a call. Asked before anything of it is decoded.
+    fn permit(&self, entry: &Entry<C, T, D>, request: &Request<'_>) -> Result<(), Problem> {
+        let connection = self.connection();
+        let policy = self.service.policy.as_ref();
+        let asked = Asked {
+            contract: connection.route.contract.map(|contract| contract.name),
+            name: entry.name,
+            id: &request.id,
+            connection: connection.id,
+            user: None,
+            data: Data::Body(request.body),
+        };
+        permission::check(connection, &entry.requirements, policy, asked)
+    }
+
+    fn refused(&self, request: &Request<'_>, problem: &Problem) -> Begun {
+        let frame = error_frame(self.connection().format(), &request.id, &request.call, problem);
+        let why = problem.message().to_owned();
         let name = self.service.calls.find(&request.call).map(|entry| entry.name);
         Begun::Refused(Call { number: None, name, id: Arc::from(&*request.id) }, frame, why)
     }
@@ -265,6 +284,9 @@ where
     /// Begins the call, unless its body is not what it takes; `None` if there is no such call.
     fn try_begin(&mut self, request: &Request<'_>) -> Option<Result<Begun, DecodeError>> {
         let entry = self.service.calls.find(&request.call)?;
+        if let Err(problem) = self.permit(entry, request) {
+            return Some(Ok(self.refused(request, &problem)));
+        }
         let number = NonZeroU64::MIN.saturating_add(self.last);
         let session = Session::for_call(Arc::clone(self.attendance.inner()), number);
         let id = Arc::from(&*request.id);

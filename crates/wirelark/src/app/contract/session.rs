@@ -12,9 +12,9 @@ use wirelark_proto::{CloseCode, CloseFrame};
 use super::peers::{Peers, Place};
 use super::push::{ContractRecipients, ContractRoom, Push, Pushing};
 use crate::app::auth::User;
-use crate::connection::{Closed, Connection, ConnectionId};
+use crate::connection::{Closed, Connection, ConnectionId, SignInError};
 use crate::hub::presence::Attendee;
-use crate::hub::{Excepted, Hub, InvalidRoom, RecipientsError, RoomName};
+use crate::hub::{Excepted, Hub, InvalidRoom, Joinable, RecipientsError, RoomName};
 
 /// One client of the contract `C`, with data `D` of the application's own. Cheap to clone; usable from any task
 /// for as long as one likes: once the client is gone, what is pushed to it goes nowhere.
@@ -94,6 +94,22 @@ impl<C: 'static, D: Send + Sync + 'static> Session<C, D> {
         self.inner.connection.user()
     }
 
+    /// As [`Socket::sign_in`](crate::Socket::sign_in): what a call does that renews the client's token.
+    ///
+    /// # Errors
+    /// As [`Socket::sign_in`](crate::Socket::sign_in).
+    pub fn sign_in(&self, user: &User) -> Result<(), SignInError> {
+        self.inner.hub.sign_in(&self.inner.connection, user)
+    }
+
+    /// As [`Socket::switch_user`](crate::Socket::switch_user).
+    ///
+    /// # Errors
+    /// As [`Socket::switch_user`](crate::Socket::switch_user).
+    pub fn switch_user(&self, user: &User) -> Result<(), SignInError> {
+        self.inner.hub.switch_user(&self.inner.connection, user)
+    }
+
     /// Reads the session's data. Nothing that waits belongs into `read`: other handles of this session wait for it.
     pub fn data<R>(&self, read: impl FnOnce(&D) -> R) -> R {
         read(&self.inner.data.read())
@@ -138,16 +154,13 @@ impl<C: 'static, D: Send + Sync + 'static> Session<C, D> {
         ContractRoom::new(self.inner.hub.clone(), self.inner.room.clone())
     }
 
-    /// Joins another room. It is left when the connection ends.
+    /// Joins another room: one whose name is a literal, or one there is a [`RoomPass`](crate::RoomPass) for. It is left when
+    /// the connection ends.
     ///
     /// # Errors
     /// A name must have 1 to 256 characters and no control characters.
-    pub fn join(
-        &self,
-        room: impl TryInto<RoomName, Error = impl Into<InvalidRoom>>,
-    ) -> Result<ContractRoom<C>, InvalidRoom> {
-        let room = self.inner.hub.room(room)?;
-        room.join(self.id());
+    pub fn join(&self, room: impl Joinable) -> Result<ContractRoom<C>, InvalidRoom> {
+        let room = self.inner.hub.join_room(self.id(), room.into_pass()?);
         Ok(ContractRoom::new(self.inner.hub.clone(), room.name().clone()))
     }
 

@@ -211,7 +211,7 @@ pub fn push_only() -> PushOnly {
 #[derive(Clone, Copy, Debug)]
 pub struct PushOnly;
 
-impl<S: Send + Sync + 'static> MessageHandler<PushOnly, S> for PushOnly {
+impl<S: Send + Sync + 'static> MessageHandler<Self, S> for PushOnly {
     type Kept = ();
     type Running = Ready<ReplyOf>;
 

@@ -8,10 +8,11 @@ use crate::app::auth::TokenSource;
 use crate::app::route::RouteInfo;
 
 /// Where an upgrade request may carry the credential it needs. Whoever is authenticated by middleware is taken to use
-/// the header. Nothing for routes that take visitors too: AsyncAPI has no words for a credential that is not needed.
+/// the header. Nothing for routes that take visitors too, or where clients sign in
+/// later: AsyncAPI has no words for a credential that is not needed.
 pub(super) fn credentials(route: &RouteInfo) -> Cow<'_, [TokenSource]> {
     match &*route.credentials {
-        _ if route.visitors => Cow::Borrowed(&[]),
+        _ if route.visitors || route.first_message => Cow::Borrowed(&[]),
         [] => Cow::Owned(vec![TokenSource::Bearer]),
         sources => Cow::Borrowed(sources),
     }
