@@ -17,8 +17,8 @@ use wirelark_proto::{Message, Text};
 
 use crate::app::auth::User;
 use crate::app::socket::{Sender, Socket};
-use crate::connection::ConnectionId;
-use crate::hub::Hub;
+use crate::connection::{self, ConnectionId};
+use crate::hub::{Hub, Recipients, RecipientsError};
 
 /// An argument of a message handler.
 ///
@@ -129,6 +129,10 @@ impl<'a> Incoming<'a> {
         self.token.get_or_insert_with(|| self.socket.token().child_token()).clone()
     }
 
+    pub(super) fn shared(&self) -> &'a connection::Connection {
+        self.socket.shared()
+    }
+
     /// The token, for whoever fires it.
     pub(super) fn into_token(self) -> Option<CancellationToken> {
         self.token
@@ -149,6 +153,22 @@ impl fmt::Debug for Incoming<'_> {
 /// is gone, what is sent to it goes nowhere.
 #[derive(Clone, Debug)]
 pub struct Connection(Sender);
+
+impl Connection {
+    /// All devices of whoever is at the other end: the user's, or this connection alone where nobody has signed in.
+    pub fn devices(&self) -> Recipients {
+        self.recipients(None::<&[&str]>).expect("this is a connection, and so there is somebody")
+    }
+
+    /// The users a message names, or who sent it if it names none: [`devices`](Self::devices).
+    ///
+    /// # Errors
+    /// [`RecipientsError::TooMany`] for more than [`USERS_MAX`](crate::USERS_MAX) users.
+    pub fn recipients<S: AsRef<str>>(&self, named: Option<&[S]>) -> Result<Recipients, RecipientsError> {
+        let user = self.user();
+        self.hub().recipients(named, user.as_ref().map(User::id), Some(self.id()))
+    }
+}
 
 impl Deref for Connection {
     type Target = Sender;

@@ -35,6 +35,7 @@
 
 mod events;
 mod extract;
+mod guard;
 mod handler;
 mod reply;
 mod serving;
@@ -46,6 +47,7 @@ use std::time::Duration;
 
 pub use self::events::{Events, on, on_field};
 pub use self::extract::{Connection, FromMessage, Incoming, RequestId};
+pub use self::guard::{Guarded, guarded};
 use self::handler::{AnyHandler, Erased};
 #[doc(hidden)]
 pub use self::handler::{AnyRunning, Choice, Handling, Keeping};
