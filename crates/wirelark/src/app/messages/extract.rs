@@ -18,7 +18,8 @@ use wirelark_proto::{Message, Text};
 use crate::app::auth::User;
 use crate::app::socket::{Sender, Socket};
 use crate::connection::ConnectionId;
-use crate::hub::Hub;
+use crate::hub::presence::Attendee;
+use crate::hub::{Excepted, Hub};
 
 /// An argument of a message handler.
 ///
@@ -149,6 +150,18 @@ impl fmt::Debug for Incoming<'_> {
 /// is gone, what is sent to it goes nowhere.
 #[derive(Clone, Debug)]
 pub struct Connection(Sender);
+
+impl From<&Connection> for Excepted {
+    fn from(connection: &Connection) -> Self {
+        (&connection.0).into()
+    }
+}
+
+impl From<&Connection> for Attendee {
+    fn from(connection: &Connection) -> Self {
+        (&connection.0).into()
+    }
+}
 
 impl Deref for Connection {
     type Target = Sender;
