@@ -406,7 +406,7 @@ async fn a_reply_goes_to_the_connection_and_a_push_to_all_devices() {
         let named: Option<Vec<String>> = serde_json::from_value(asked["to"].clone()).ok();
         let recipients =
             connection.recipients(named.as_deref()).map_err(|error| Problem::new(error.to_string()))?;
-        recipients.push(asked["say"].to_string()).except(&*connection).await;
+        recipients.push(asked["say"].to_string()).except(&connection).await;
         Ok("done")
     }
     let app = App::new().messages("/", mirror).messages("/silent", push_only());

@@ -29,10 +29,7 @@ async fn mirror(mut socket: Socket) -> wirelark::Result {
                 socket.send(renewed.to_string()).await?;
             }
             _ => {
-                let (user, id) = (socket.user(), socket.id());
-                let current = user.as_ref().map(User::id);
-                let devices = socket.hub().recipients(None::<&[&str]>, current, Some(id))?;
-                devices.push(message).except(&socket).await;
+                socket.sender().devices().push(message).except(&socket).await;
             }
         }
     }

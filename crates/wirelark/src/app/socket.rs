@@ -18,7 +18,7 @@ use crate::connection::{
     Batch, Closed, ConflationKey, Connection, ConnectionId, SendError, SignInError, Unsent, User, Wish,
 };
 use crate::hub::presence::Attendee;
-use crate::hub::{Excepted, Hub, InvalidRoom, Joinable, Room};
+use crate::hub::{Excepted, Hub, InvalidRoom, Joinable, Recipients, RecipientsError, Room};
 
 /// One open WebSocket connection: the last argument of a socket handler.
 ///
@@ -412,6 +412,20 @@ impl Sender {
     /// How the connection ended, once it has.
     pub fn closed(&self) -> Option<Closed> {
         self.connection.closed()
+    }
+
+    /// All devices of whoever is at the other end: the user's, or this connection alone where nobody has signed in.
+    pub fn devices(&self) -> Recipients {
+        self.recipients(None::<&[&str]>).expect("a connection is somebody")
+    }
+
+    /// The users a message names, or who sent it if it names none: [`devices`](Self::devices).
+    ///
+    /// # Errors
+    /// As [`Hub::users`].
+    pub fn recipients<S: AsRef<str>>(&self, named: Option<&[S]>) -> Result<Recipients, RecipientsError> {
+        let user = self.user();
+        self.hub.recipients(named, user.as_ref().map(User::id), Some(self.id()))
     }
 
     /// Waits until the connection has ended, and says how.

@@ -18,7 +18,8 @@ use wirelark_proto::{Message, Text};
 use crate::app::auth::User;
 use crate::app::socket::{Sender, Socket};
 use crate::connection::{self, ConnectionId};
-use crate::hub::{Hub, Recipients, RecipientsError};
+use crate::hub::presence::Attendee;
+use crate::hub::{Excepted, Hub};
 
 /// An argument of a message handler.
 ///
@@ -154,19 +155,15 @@ impl fmt::Debug for Incoming<'_> {
 #[derive(Clone, Debug)]
 pub struct Connection(Sender);
 
-impl Connection {
-    /// All devices of whoever is at the other end: the user's, or this connection alone where nobody has signed in.
-    pub fn devices(&self) -> Recipients {
-        self.recipients(None::<&[&str]>).expect("this is a connection, and so there is somebody")
+impl From<&Connection> for Excepted {
+    fn from(connection: &Connection) -> Self {
+        (&connection.0).into()
     }
+}
 
-    /// The users a message names, or who sent it if it names none: [`devices`](Self::devices).
-    ///
-    /// # Errors
-    /// [`RecipientsError::TooMany`] for more than [`USERS_MAX`](crate::USERS_MAX) users.
-    pub fn recipients<S: AsRef<str>>(&self, named: Option<&[S]>) -> Result<Recipients, RecipientsError> {
-        let user = self.user();
-        self.hub().recipients(named, user.as_ref().map(User::id), Some(self.id()))
+impl From<&Connection> for Attendee {
+    fn from(connection: &Connection) -> Self {
+        (&connection.0).into()
     }
 }
 
