@@ -43,12 +43,14 @@ mod net;
 mod observe;
 #[cfg(feature = "prometheus")]
 mod prometheus;
+mod rate;
 mod serve;
 mod shared_frame;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use wirelark_macros::{contract, socket};
+pub use wirelark_proto::contract::{InvalidRate, Rate, RateLimited};
 pub use wirelark_proto::{
     Action, CloseCode, CloseFrame, CompressionOptions, InvalidUtf8, Kind, Message, Text,
 };
@@ -108,8 +110,9 @@ pub use crate::app::{
 pub use crate::connection::hooks::Hooks;
 pub use crate::connection::{Closed, ClosedBy, ConnectionId, SendError};
 pub use crate::hub::{Busy, Delivered, Hub, InvalidRoom, Publish, Room, RoomName, Target};
-pub use crate::limits::{OptionError, Options, SlowClient, UpgradeRate};
+pub use crate::limits::{OptionError, Options, SlowClient};
 #[cfg(feature = "tls")]
 pub use crate::net::tls::{Tls, TlsError};
 pub use crate::observe::names as metric_names;
+pub use crate::rate::Meter;
 pub use crate::serve::{ServeError, Server};

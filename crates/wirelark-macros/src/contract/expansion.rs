@@ -4,7 +4,7 @@ use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::{Attribute, Ident};
 
-use super::declaration::{Argument, Body, Call, CallKind, Contract, Delivery, Push};
+use super::declaration::{Argument, Body, Call, CallKind, Contract, Delivery, Push, Rate};
 use super::names::Case;
 
 impl Contract {
@@ -70,6 +70,12 @@ impl Contract {
                 (CallKind::Reply | CallKind::Ack, _) => quote!(.ack::<#body>(#name, #documentation)),
             }
         });
+        let rates = self.calls.iter().filter_map(|Call { name, rate, .. }| {
+            let Rate { per, count, burst, by } = rate.as_ref()?;
+            let burst = burst.as_ref().map(|burst| quote!(.burst(#burst)));
+            let by = by.as_ref().map(|by| quote!(.by(::wirelark::contract::RateBy::#by)));
+            Some(quote!(.rate(#name, ::wirelark::Rate::#per(#count) #burst #by)))
+        });
         let pushes = self.pushes.iter().map(|push| {
             let Push { name, documentation, .. } = push;
             let body = self.body_of(&push.ident, &push.body);
@@ -98,6 +104,7 @@ impl Contract {
                         ::wirelark::contract::Description::new(#name)
                             .documentation(#documentation)
                             #(#calls)*
+                            #(#rates)*
                             #(#pushes)*
                     })
                 }

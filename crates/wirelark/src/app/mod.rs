@@ -8,6 +8,7 @@ mod handler;
 mod json;
 mod module_path;
 mod route;
+mod seats;
 mod socket;
 mod terms;
 mod upgrade;
@@ -37,6 +38,7 @@ pub use self::json::JsonSocket;
 pub use self::module_path::socket_path;
 use self::route::{Call, Endpoint, RouteService};
 pub use self::route::{CallInfo, ContractInfo, LimitsInfo, PushInfo, RouteInfo};
+use self::seats::Seats;
 pub use self::socket::{Receiver, Receiving, Sender, Sending, SendingJson, Socket};
 use self::terms::Terms;
 pub use self::upgrade::{Gone, Upgrade};
@@ -45,6 +47,7 @@ use crate::connection::{Hooks, RouteContext};
 use crate::hub::Hub;
 use crate::limits::{OptionError, Options};
 use crate::observe::{Observer, Rejection};
+use crate::rate::Meters;
 
 /// Bytes all connections together may hold for slow clients, unless set: 256 MiB.
 const BUDGET_BYTES: usize = 256 * 1024 * 1024;
@@ -541,19 +544,24 @@ impl SocketRoute {
         let path: Box<str> = self.path.into();
         let limits = options.resolve().map_err(|error| BuildError::Option { route: path.clone(), error })?;
         let info = RouteInfo::new(&path, &limits, auth.as_deref(), &requirements, self.contract);
-        let rate = route::rate_limiter(&limits);
+        let rate = limits.upgrade_rate.map(Meters::new);
+        let seats = Seats::of(&limits);
         let counters = hub.observer().route(&path, self.contract);
         let budget = Arc::clone(hub.budget());
         let stopped = hub.stopped().clone();
         let contract = self.contract;
         let pattern = path;
-        let context = RouteContext { pattern, contract, limits, counters, hooks, budget, stopped };
+        // A contract answers what comes too often.
+        let closes_floods = contract.is_none();
+        let context =
+            RouteContext { pattern, contract, closes_floods, limits, counters, hooks, budget, stopped };
         let endpoint = Endpoint {
             context: Arc::new(context),
             hub: hub.clone(),
             auth,
             requirements,
             rate,
+            seats,
             call: self.call,
         };
         let _ = self.endpoint.set(endpoint);

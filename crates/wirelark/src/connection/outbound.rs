@@ -644,6 +644,7 @@ mod tests {
 
     fn route(outbox_bytes: usize) -> RouteContext {
         RouteContext {
+            closes_floods: true,
             pattern: "/".into(),
             contract: None,
             limits: Options::new().outbox_bytes(outbox_bytes).resolve().expect("valid options"),

@@ -9,9 +9,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use wirelark_proto::contract::{CallKind, DecodeError, EncodeError, Format, Request, Response};
+use wirelark_proto::contract::{
+    CallDescription, CallKind, DecodeError, EncodeError, Format, Request, Response,
+};
 
 use super::failure::{Failure, IntoFailure};
+use super::rates::CallLimit;
 use super::session::Session;
 
 /// How a call ended: with the encoded answer, if there is to be one, or with what went wrong.
@@ -52,6 +55,7 @@ pub(super) struct Entry<C, T, D> {
     pub(super) name: &'static str,
     pub(super) kind: CallKind,
     pub(super) invoke: Invoke<C, T, D>,
+    pub(super) limit: Option<CallLimit>,
 }
 
 impl<C, T, D> Calls<C, T, D>
@@ -150,13 +154,25 @@ where
             }))
         });
         let at = self.entries.partition_point(|entry| entry.name < name);
-        self.entries.insert(at, Entry { name, kind, invoke });
+        self.entries.insert(at, Entry { name, kind, invoke, limit: None });
         self
     }
 
     pub(super) fn find(&self, name: &str) -> Option<&Entry<C, T, D>> {
         let at = self.entries.binary_search_by(|entry| entry.name.cmp(name)).ok()?;
         self.entries.get(at)
+    }
+
+    /// Sets the limits that the contract declares.
+    pub(super) fn limit(&mut self, declared: &[CallDescription]) {
+        for entry in &mut self.entries {
+            let call = declared.iter().find(|call| call.name == entry.name);
+            entry.limit = call.and_then(|call| call.rate).map(CallLimit::new);
+        }
+    }
+
+    pub(super) fn limits(&self) -> impl Iterator<Item = &CallLimit> {
+        self.entries.iter().filter_map(|entry| entry.limit.as_ref())
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {

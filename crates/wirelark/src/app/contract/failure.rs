@@ -1,6 +1,6 @@
 //! Why a call failed: what the client may know, and what only the log may.
 
-use wirelark_proto::contract::{EncodeError, Problem};
+use wirelark_proto::contract::{EncodeError, Problem, RateLimited};
 
 use crate::app::Error;
 
@@ -23,7 +23,8 @@ pub(super) enum Failure {
 ///
 /// A [`Problem`], or anything that turns into one (`impl From<PostError> for Problem`), reaches the client as
 /// it is. A [`wirelark::Error`](crate::Error), into which `?` turns any other error, reaches it as a constant
-/// text with an id that stands in the log beside the error; unless it holds a `Problem`, which is unpacked.
+/// text with an id that stands in the log beside the error; unless it holds a `Problem` or a [`RateLimited`], which is
+/// unpacked.
 pub trait IntoFailure: Send {
     #[doc(hidden)]
     fn into_failure(self) -> FailureOf;
@@ -42,9 +43,8 @@ impl<E: Into<Problem> + Send> IntoFailure for E {
 
 impl IntoFailure for Error {
     fn into_failure(self) -> FailureOf {
-        FailureOf(match self.downcast::<Problem>() {
-            Ok(problem) => Failure::Problem(problem),
-            Err(error) => Failure::Internal(error),
-        })
+        let unpacked =
+            self.downcast::<Problem>().or_else(|error| error.downcast::<RateLimited>().map(Into::into));
+        FailureOf(unpacked.map_or_else(Failure::Internal, Failure::Problem))
     }
 }

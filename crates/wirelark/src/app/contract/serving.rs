@@ -19,13 +19,14 @@ use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 use tokio::time::{Sleep, sleep, timeout};
 use uuid::Uuid;
-use wirelark_proto::contract::{DecodeError, Envelope, ErrorResponse, Format, Problem, Request};
+use wirelark_proto::contract::{DecodeError, Envelope, ErrorResponse, Format, Problem, RateLimited, Request};
 use wirelark_proto::{Kind, Message};
 
 use super::calls::{Calls, Ended, Running};
 use super::failure::Failure;
 use super::peers::Attendance;
 use super::push;
+use super::rates::Measured;
 use super::session::Session;
 use crate::app::socket::Socket;
 use crate::connection::{Connection, ReportKind, Unsent, Wish};
@@ -89,6 +90,8 @@ enum Begun {
     Running(Call, Running),
     /// With what its client is told, and why.
     Refused(Answers, Bytes, String),
+    /// It came too often; with what its client is told.
+    Limited(Answers, Bytes),
     Malformed(String),
 }
 
@@ -155,6 +158,7 @@ pub(super) struct Serving<C: 'static, T, D: Send + Sync + 'static> {
     running: Option<Box<RunningCalls>>,
     /// An answer that waits for room in the outbox.
     unsent: Option<Box<Waiting>>,
+    measured: Measured,
     /// The number of the last call.
     last: u64,
     // Last, as its peers see it until the rest is gone.
@@ -174,7 +178,12 @@ where
     T: Send + Sync + 'static,
     D: Send + Sync + 'static,
 {
-    pub(super) fn new(service: Arc<Service<C, T, D>>, session: Session<C, D>, socket: Socket) -> Self {
+    pub(super) fn new(
+        service: Arc<Service<C, T, D>>,
+        session: Session<C, D>,
+        socket: Socket,
+        measured: Measured,
+    ) -> Self {
         Self {
             service,
             attendance: Attendance::of(session),
@@ -183,6 +192,7 @@ where
             socket: Some(socket),
             running: None,
             unsent: None,
+            measured,
             last: 0,
         }
     }
@@ -260,14 +270,21 @@ where
         if matches!(message.kind(), Kind::Ping | Kind::Pong) {
             return;
         }
+        let message_rate = self.connection().route.limits.message_rate;
+        let in_time = self.measured.check_message(message_rate);
         if (format, message.kind()) == (Format::MsgPack, Kind::Text) {
             self.tell_received(message, None);
             return self.malformed(&"socka: unexpected JSON frame in msgpack mode");
         }
-        match self.begin(format, message) {
+        match self.begin(format, message, in_time) {
             Begun::Running(call, running) => self.run(call, running, cx),
             Begun::Refused(to, frame, why) => {
                 self.connection().report(ReportKind::Input, (to.call, Some(&to.id)), &why, None);
+                self.send(frame, to, cx);
+            }
+            // Counted and not reported: what a client can do this often must not fill a log.
+            Begun::Limited(to, frame) => {
+                self.connection().route.counters.rate_limited(1);
                 self.send(frame, to, cx);
             }
             Begun::Malformed(why) => self.malformed(&why),
@@ -298,10 +315,13 @@ where
         self.attendance.session()
     }
 
-    fn begin(&mut self, format: Format, message: &Message) -> Begun {
+    fn begin(&mut self, format: Format, message: &Message, in_time: Result<(), RateLimited>) -> Begun {
         let scanned = Request::scan(format, message.as_bytes());
         if let Some(request) = &scanned {
             self.tell_received(message, Some(request));
+            if let Err(limited) = in_time.and_then(|()| self.check_rate(request)) {
+                return self.limited(format, request, limited);
+            }
             if let Some(Ok(begun)) = self.try_begin(request) {
                 return begun;
             }
@@ -314,6 +334,12 @@ where
                 _ => None,
             };
             self.tell_received(message, request);
+        }
+        if scanned.is_none()
+            && let Ok(Envelope::Request(request)) = &decoded
+            && let Err(limited) = in_time.and_then(|()| self.check_rate(request))
+        {
+            return self.limited(format, request, limited);
         }
         match decoded {
             Ok(Envelope::Request(request)) => match self.try_begin(&request) {
@@ -330,6 +356,19 @@ where
         let frame = error_frame(format, &request.id, &request.call, &Problem::new(&*why));
         let call = self.service.calls.find(&request.call).map(|entry| entry.name);
         Begun::Refused(Answers { call, id: Arc::from(&*request.id) }, frame, why)
+    }
+
+    fn check_rate(&mut self, request: &Request<'_>) -> Result<(), RateLimited> {
+        let Some(entry) = self.service.calls.find(&request.call) else { return Ok(()) };
+        let Some(limit) = &entry.limit else { return Ok(()) };
+        let connection = &self.attendance.inner().connection;
+        self.measured.check_call(entry.name, limit, || connection.user())
+    }
+
+    fn limited(&self, format: Format, request: &Request<'_>, limited: RateLimited) -> Begun {
+        let frame = error_frame(format, &request.id, &request.call, &limited.into());
+        let call = self.service.calls.find(&request.call).map(|entry| entry.name);
+        Begun::Limited(Answers { call, id: Arc::from(&*request.id) }, frame)
     }
 
     /// Begins the call, unless its body is not what it takes; `None` if there is no such call.
