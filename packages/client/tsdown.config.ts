@@ -5,6 +5,7 @@ export default defineConfig({
     "src/index.ts",
     "src/msgpack.ts",
     "src/raw.ts",
+    "src/rates.ts",
     "src/react.ts",
     "src/schema.ts",
     "src/share.ts",
