@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-pub use wirelark_proto::contract::{CallKind, ContractHash, Delivery};
+pub use wirelark_proto::contract::{CallKind, CallRate, ContractHash, Delivery};
 
 /// The prefix of a reference to one of [`Api::schemas`].
 pub const SCHEMA_REF: &str = "#/components/schemas/";
@@ -57,6 +57,8 @@ pub struct Call {
     pub input: Value,
     /// The schema of what comes back, for [`CallKind::Reply`] and nothing else.
     pub output: Option<Value>,
+    /// How often it may be made, if that is limited.
+    pub rate: Option<CallRate>,
 }
 
 /// One push.
@@ -184,8 +186,15 @@ struct ChannelExtension {
 }
 
 #[derive(Deserialize)]
+struct OperationExtension {
+    #[serde(flatten)]
+    kind: OperationKind,
+    rate: Option<CallRate>,
+}
+
+#[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-enum OperationExtension {
+enum OperationKind {
     Reply,
     Ack,
     Send,
@@ -208,11 +217,12 @@ fn contract(root: &At<'_>, channel: &At<'_>, types: &Types) -> Result<Contract, 
         }
         let name = operation.get("title")?.text()?.to_owned();
         let documentation = operation.text_or_empty("description")?;
-        let kind = match operation.get("x-wirelark")?.deserialize()? {
-            OperationExtension::Reply => CallKind::Reply,
-            OperationExtension::Ack => CallKind::Ack,
-            OperationExtension::Send => CallKind::Send,
-            OperationExtension::Push { delivery } => {
+        let OperationExtension { kind, rate } = operation.get("x-wirelark")?.deserialize()?;
+        let kind = match kind {
+            OperationKind::Reply => CallKind::Reply,
+            OperationKind::Ack => CallKind::Ack,
+            OperationKind::Send => CallKind::Send,
+            OperationKind::Push { delivery } => {
                 let body = body(root, &operation.get("messages")?, types)?;
                 pushes.insert(name.clone(), Push { name, documentation, body, delivery });
                 continue;
@@ -223,7 +233,7 @@ fn contract(root: &At<'_>, channel: &At<'_>, types: &Types) -> Result<Contract, 
             CallKind::Reply => Some(body(root, &operation.get("reply")?.get("messages")?, types)?),
             CallKind::Ack | CallKind::Send => None,
         };
-        calls.insert(name.clone(), Call { name, kind, documentation, input, output });
+        calls.insert(name.clone(), Call { name, kind, documentation, input, output, rate });
     }
     Ok(Contract {
         name: contract,
@@ -387,7 +397,7 @@ mod tests {
             "operations": {
                 "a": operation("typing", false, json!({"kind": "send"})),
                 "b": operation("posted", false, json!({"kind": "push", "delivery": {"sample": {"per_second": 2.0}}})),
-                "c": operation("rename", false, json!({"kind": "ack"})),
+                "c": operation("rename", false, json!({"kind": "ack", "rate": {"count": 5, "per": "second", "burst": 5, "by": "user"}})),
                 "d": operation("post", true, json!({"kind": "reply"})),
             },
             "components": {
@@ -421,6 +431,8 @@ mod tests {
             ("typing", CallKind::Send, false),
         ];
         assert_eq!(calls, expected);
+        let rates: Vec<_> = chat.calls.iter().map(|call| call.rate.map(|rate| rate.to_string())).collect();
+        assert_eq!(rates, [None, Some("5 a second for each user".to_owned()), None]);
         assert_eq!(chat.pushes[0].delivery, Delivery::Sample { per_second: 2.0 });
         assert_eq!(chat.pushes[0].body, json!({"type": "integer"}));
         let output = chat.calls[0].output.as_ref().expect("an output");
