@@ -26,7 +26,7 @@ pub(crate) trait RpcRoom {
     async fn who(&self) -> Vec<Person>;
     /// Says something to everyone in the room, the caller included.
     async fn say(&self, text: String) -> Said;
-    /// May be made five times a second by each connection.
+    /// Does nothing.
     #[rate(per_second = 5)]
     async fn limited(&self);
     /// Somebody else came.

@@ -98,7 +98,7 @@ export const rpcRoom = {
   hash: "2ae455ac84adcb07",
   calls: {
     /**
-     * May be made five times a second by each connection.
+     * Does nothing.
      *
      * At most 5 a second for each connection.
      */
