@@ -146,7 +146,7 @@ impl<K: Eq + Hash> Meters<K> {
         if by_key.meters.len() >= METERS_MAX {
             return Err(RateLimited { retry_after: self.rate.interval().max(SEARCH_INTERVAL) });
         }
-        by_key.meters.entry(key).or_insert(Meter::checked(self.rate)).check()
+        by_key.meters.entry(key).or_insert_with(|| Meter::checked(self.rate)).check()
     }
 }
 
@@ -174,7 +174,7 @@ pub(crate) fn neighbourhood(address: IpAddr) -> IpAddr {
             let network = address.to_bits() >> 64 << 64;
             Ipv6Addr::from_bits(network).into()
         }
-        v4 => v4,
+        IpAddr::V4(address) => address.into(),
     }
 }
 

@@ -336,7 +336,7 @@ impl Inbound {
             }
         }
         self.keep(bytes, found, &mut arrived.traffic);
-        if let Some(end) = end.or(limited.map(End::TooOften))
+        if let Some(end) = end.or_else(|| limited.map(End::TooOften))
             && matches!(self.end(), None | Some(End::Stopped | End::TooOften(_)))
         {
             self.end = Some(Box::new(end));

@@ -69,7 +69,7 @@ impl Measured {
         if let Some((by, meters)) = &limit.shared {
             let user = user().filter(|_| *by == RateBy::User).map(|user| Owner::User(user.id().into()));
             // Who is nobody's user is counted by address, or else by connection, so that nobody escapes.
-            if let Some(owner) = user.or(kept.address.map(Owner::Address)) {
+            if let Some(owner) = user.or_else(|| kept.address.map(Owner::Address)) {
                 return meters.check(owner);
             }
         }
