@@ -26,6 +26,9 @@ pub(crate) trait RpcRoom {
     async fn who(&self) -> Vec<Person>;
     /// Says something to everyone in the room, the caller included.
     async fn say(&self, text: String) -> Said;
+    /// Does nothing.
+    #[rate(per_second = 5)]
+    async fn limited(&self);
     /// Somebody else came.
     #[push]
     fn joined(id: String, name: String);
@@ -126,6 +129,8 @@ impl RpcRoomServer for Server {
     async fn who(&self, session: Caller) -> Vec<Person> {
         session.peers().map(person)
     }
+
+    async fn limited(&self, _: Caller) {}
 
     async fn say(&self, session: Caller, text: String) -> Said {
         let room = session.room();

@@ -2,10 +2,12 @@
 
 mod ways;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use wirelark::auth::Jwt;
-use wirelark::client::CloseCode;
+use wirelark::client::{CallError, CloseCode};
 use wirelark::contract;
 use wirelark::schemars::{self, JsonSchema};
 use wirelark::testing::Host;
@@ -21,6 +23,7 @@ each_way! {
     a_name_is_needed,
     a_token_binds_its_user_and_none_is_needed,
     message_pack_is_spoken_too,
+    a_limited_call_is_let_through_five_times,
 }
 
 /// The contract of `/rpc/{room}`, as a client writes it down that shares no code with the server.
@@ -28,6 +31,7 @@ each_way! {
 trait RpcRoom {
     async fn who(&self) -> Vec<Person>;
     async fn say(&self, text: String) -> Said;
+    async fn limited(&self);
     #[push]
     fn joined(id: String, name: String);
     #[push]
@@ -52,6 +56,21 @@ async fn enter(host: &Host, room: &str, name: &str) -> RpcRoomTester {
     // Whoever is answered is in the room, and everybody else has been told.
     assert!(tester.who().await.unwrap().iter().any(|person| person.name == name));
     tester
+}
+
+async fn a_limited_call_is_let_through_five_times(host: Host) {
+    let ada = enter(&host, "limited", "ada").await;
+    for _ in 0..5 {
+        ada.limited().await.unwrap();
+    }
+    let refused = ada.limited().await;
+    let Err(CallError::RateLimited(limited)) = refused else { panic!("{refused:?}") };
+    assert!(limited.retry_after <= Duration::from_millis(200), "{limited}");
+    // The next one waits as long, and others have rates of their own.
+    let bob = enter(&host, "limited", "bob").await;
+    bob.limited().await.unwrap();
+    ada.limited().await.unwrap();
+    host.close().await;
 }
 
 async fn leave(tester: RpcRoomTester) {

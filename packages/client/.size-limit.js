@@ -16,6 +16,12 @@ export default [
   },
   { ...all, name: "share, in a page", path: "dist/share.js", import: "{ shared }", limit: "2 KB" },
   { ...all, name: "share, in the worker", path: "dist/share.js", import: "{ serveTabs }", limit: "2 KB" },
+  {
+    ...all,
+    name: "rates, with the errors it shares with the core",
+    path: "dist/rates.js",
+    limit: "1.5 KB",
+  },
   { ...all, name: "visitor", path: "dist/visitor.js", limit: "0.5 KB" },
   { ...all, name: "schema, all of it", path: "dist/schema.js", limit: "2 KB" },
   {

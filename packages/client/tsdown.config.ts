@@ -6,6 +6,7 @@ export default defineConfig({
     "src/msgpack.ts",
     "src/presence.ts",
     "src/raw.ts",
+    "src/rates.ts",
     "src/react.ts",
     "src/schema.ts",
     "src/share.ts",

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-pub use wirelark_proto::contract::{CallKind, ContractHash, Delivery};
+pub use wirelark_proto::contract::{CallKind, CallRate, ContractHash, Delivery};
 
 /// The prefix of a reference to one of [`Api::schemas`].
 pub const SCHEMA_REF: &str = "#/components/schemas/";
@@ -61,6 +61,8 @@ pub struct Call {
     pub scopes: BTreeSet<String>,
     /// Roles that callers must have.
     pub roles: BTreeSet<String>,
+    /// How often it may be made, if that is limited.
+    pub rate: Option<CallRate>,
 }
 
 /// One push.
@@ -188,8 +190,15 @@ struct ChannelExtension {
 }
 
 #[derive(Deserialize)]
+struct OperationExtension {
+    #[serde(flatten)]
+    kind: OperationKind,
+    rate: Option<CallRate>,
+}
+
+#[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-enum OperationExtension {
+enum OperationKind {
     Reply(Required),
     Ack(Required),
     Send(Required),
@@ -220,11 +229,12 @@ fn contract(root: &At<'_>, channel: &At<'_>, types: &Types) -> Result<Contract, 
         }
         let name = operation.get("title")?.text()?.to_owned();
         let documentation = operation.text_or_empty("description")?;
-        let (kind, Required { scopes, roles }) = match operation.get("x-wirelark")?.deserialize()? {
-            OperationExtension::Reply(required) => (CallKind::Reply, required),
-            OperationExtension::Ack(required) => (CallKind::Ack, required),
-            OperationExtension::Send(required) => (CallKind::Send, required),
-            OperationExtension::Push { delivery } => {
+        let OperationExtension { kind, rate } = operation.get("x-wirelark")?.deserialize()?;
+        let (kind, Required { scopes, roles }) = match kind {
+            OperationKind::Reply(required) => (CallKind::Reply, required),
+            OperationKind::Ack(required) => (CallKind::Ack, required),
+            OperationKind::Send(required) => (CallKind::Send, required),
+            OperationKind::Push { delivery } => {
                 let body = body(root, &operation.get("messages")?, types)?;
                 pushes.insert(name.clone(), Push { name, documentation, body, delivery });
                 continue;
@@ -235,7 +245,8 @@ fn contract(root: &At<'_>, channel: &At<'_>, types: &Types) -> Result<Contract, 
             CallKind::Reply => Some(body(root, &operation.get("reply")?.get("messages")?, types)?),
             CallKind::Ack | CallKind::Send => None,
         };
-        calls.insert(name.clone(), Call { name, kind, documentation, input, output, scopes, roles });
+        let call = Call { name: name.clone(), kind, documentation, input, output, scopes, roles, rate };
+        calls.insert(name, call);
     }
     Ok(Contract {
         name: contract,
@@ -399,7 +410,7 @@ mod tests {
             "operations": {
                 "a": operation("typing", false, json!({"kind": "send"})),
                 "b": operation("posted", false, json!({"kind": "push", "delivery": {"sample": {"per_second": 2.0}}})),
-                "c": operation("rename", false, json!({"kind": "ack"})),
+                "c": operation("rename", false, json!({"kind": "ack", "rate": {"count": 5, "per": "second", "burst": 5, "by": "user"}})),
                 "d": operation("post", true, json!({"kind": "reply"})),
             },
             "components": {
@@ -433,6 +444,8 @@ mod tests {
             ("typing", CallKind::Send, false),
         ];
         assert_eq!(calls, expected);
+        let rates: Vec<_> = chat.calls.iter().map(|call| call.rate.map(|rate| rate.to_string())).collect();
+        assert_eq!(rates, [None, Some("5 a second for each user".to_owned()), None]);
         assert_eq!(chat.pushes[0].delivery, Delivery::Sample { per_second: 2.0 });
         assert_eq!(chat.pushes[0].body, json!({"type": "integer"}));
         let output = chat.calls[0].output.as_ref().expect("an output");

@@ -47,6 +47,7 @@ struct Options {
     outbox_bytes: usize,
     calls: usize,
     offline: Offline,
+    rate_limit_retries: u32,
     reconnect: Reconnect,
     reports: Reports,
     seed: Option<u64>,
@@ -87,6 +88,7 @@ impl Builder<Client> {
             outbox_bytes: 1024 * 1024,
             calls: 1024,
             offline: Offline::default(),
+            rate_limit_retries: 0,
             reconnect: Reconnect::default(),
             reports: Reports::default(),
             seed: None,
@@ -201,6 +203,15 @@ impl<C> Builder<C> {
         self
     }
 
+    /// How often a call is made again, after the time the server says, when it is told that it came too often; never
+    /// unless set. All of it together may take the call timeout. Its caller gets
+    /// [`CallError::RateLimited`](crate::CallError::RateLimited) when these are used up, and at once when the server
+    /// asks for a longer time than the call has left.
+    pub fn rate_limit_retries(mut self, retries: u32) -> Self {
+        self.options.rate_limit_retries = retries;
+        self
+    }
+
     /// What happens when the connection ends.
     pub fn reconnect(mut self, reconnect: Reconnect) -> Self {
         self.options.reconnect = reconnect;
@@ -303,6 +314,7 @@ impl<C: From<Client>> Builder<C> {
             outbox_bytes: options.outbox_bytes,
             calls: options.calls,
             offline: options.offline,
+            rate_limit_retries: options.rate_limit_retries,
         };
         let core = Arc::new(Core::new(limits, options.reports, options.auto_connect));
         let dropped = CancellationToken::new();

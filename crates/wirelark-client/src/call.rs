@@ -1,7 +1,7 @@
 //! How calls end.
 
 use serde::de::DeserializeOwned;
-use wirelark_proto::contract::{Body, DecodeError, EncodeError, ErrorResponse, Format};
+use wirelark_proto::contract::{Body, DecodeError, EncodeError, ErrorResponse, Format, RateLimited};
 
 use crate::closed::Closed;
 
@@ -12,6 +12,10 @@ pub enum CallError {
     /// The server answered that it failed.
     #[error("{0}")]
     Refused(Box<ServerError>),
+    /// It was made too often, and the server did not do it. Until `retry_after` has passed the client holds back
+    /// whatever else has the same name; see [`Builder::rate_limit_retries`](crate::Builder::rate_limit_retries).
+    #[error("{0}")]
+    RateLimited(RateLimited),
     /// The connection ended while the call waited, or there is none and the client does not
     /// [wait for one](crate::Offline).
     #[error("there was no answer: the connection ended {closed}")]
@@ -46,6 +50,7 @@ impl CallError {
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Refused(error) => error.code.as_deref(),
+            Self::RateLimited(_) => Some(RateLimited::CODE),
             _ => None,
         }
     }
@@ -84,6 +89,12 @@ impl ServerError {
             call: error.call.as_deref().map(Into::into),
             data: error.data.map(|data| (data.format(), data.as_bytes().into())),
         }
+    }
+
+    /// When to come again, if it came too often.
+    pub(crate) fn rate_limited(&self) -> Option<RateLimited> {
+        self.code.as_deref().filter(|code| *code == RateLimited::CODE)?;
+        self.data()?.ok()
     }
 
     /// More about it, as what the server is known to send; `None` if it sent nothing.

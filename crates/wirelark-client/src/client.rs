@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use wirelark_proto::contract::{Contract, EncodeError, Format, Gap, Request};
 use wirelark_proto::{CloseCode, CloseFrame};
@@ -65,7 +65,8 @@ impl Client {
     ///
     /// # Errors
     /// What the server says is wrong, or a [`CallError`] when the connection ends, time is up, or there is no room.
-    /// A call is never sent twice.
+    /// A call is never sent twice, unless the server says that it came too often and was not done, and the client is to
+    /// [try again](Builder::rate_limit_retries). Meanwhile calls of the same name wait.
     ///
     /// # Cancel safety
     /// Dropped, the call is forgotten: if it was not sent it never is, otherwise its late answer is dropped.
@@ -75,6 +76,21 @@ impl Client {
         O: DeserializeOwned,
     {
         let deadline = deadline(self.call_timeout);
+        let mut retries = self.core.limits.rate_limit_retries;
+        loop {
+            self.core.allowed(name, deadline).await?;
+            match self.call_once(name, input, deadline).await {
+                Err(CallError::RateLimited(_)) if retries > 0 => retries -= 1,
+                settled => return settled,
+            }
+        }
+    }
+
+    async fn call_once<I, O>(&self, name: &str, input: &I, deadline: Instant) -> Result<O, CallError>
+    where
+        I: Serialize + ?Sized,
+        O: DeserializeOwned,
+    {
         let (number, frame) = self.encode(name, input)?;
         let queued = timeout_at(deadline, self.core.call(number, name.into(), frame)).await;
         let mut waiting = queued.map_err(|_| CallError::Full)??;
@@ -88,7 +104,8 @@ impl Client {
         }
     }
 
-    /// Sends `name`, which the server does not answer. Ready once it is queued.
+    /// Sends `name`, which the server does not answer. Ready once it is queued, which waits while the server says that
+    /// it was sent this too often.
     ///
     /// Queued sends leave before a close of this client, and wait for the next connection when theirs is lost.
     /// What the server could not do is reported to the [sink](Builder::reports), and so is a send that was queued and
@@ -96,13 +113,16 @@ impl Client {
     ///
     /// # Errors
     /// It was not queued: there is no room, at once without a connection and after the call timeout with one; the
-    /// client is closed; or the input cannot be written.
+    /// client is closed; the server wants to be left alone with it for longer than the call timeout; or the input cannot
+    /// be written.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, nothing is sent.
     pub async fn send<I: Serialize + ?Sized>(&self, name: &str, input: &I) -> Result<(), CallError> {
+        let deadline = deadline(self.call_timeout);
+        self.core.allowed(name, deadline).await?;
         let (number, frame) = self.encode(name, input)?;
-        let queued = timeout(self.call_timeout, self.core.send(number, name.into(), frame)).await;
+        let queued = timeout_at(deadline, self.core.send(number, name.into(), frame)).await;
         queued.unwrap_or(Err(CallError::Full))
     }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot, watch};
-use wirelark_proto::contract::{DecodeError, Envelope, ErrorResponse, Event, Format, Response};
+use tokio::time::{Instant, timeout_at};
+use wirelark_proto::contract::{DecodeError, Envelope, ErrorResponse, Event, Format, RateLimited, Response};
 use wirelark_proto::{CloseFrame, Kind};
 
 use crate::builder::Offline;
@@ -29,6 +30,7 @@ pub(crate) struct Limits {
     pub(crate) outbox_bytes: usize,
     pub(crate) calls: usize,
     pub(crate) offline: Offline,
+    pub(crate) rate_limit_retries: u32,
 }
 
 pub(crate) struct Core {
@@ -60,7 +62,13 @@ struct State {
     last: u64,
     /// The names that are sent and not called, so that an error can be told from a late answer.
     sends: HashSet<Arc<str>>,
+    /// What the server has been asked for too often, and when it may be asked again.
+    held: HashMap<Box<str>, Instant>,
 }
+
+/// Names that are held back at the same time. A program has no more unless it makes them up; those beyond are sent, and
+/// refused again.
+const HELD_MAX: usize = 1024;
 
 /// Names of sends that are remembered. A program has no more unless it makes them up; the errors of those beyond are
 /// dropped as late answers are.
@@ -143,6 +151,7 @@ impl Core {
                 pending: HashMap::new(),
                 last: 0,
                 sends: HashSet::new(),
+                held: HashMap::new(),
             }),
             progress: watch::Sender::default(),
             wake: Notify::new(),
@@ -166,6 +175,26 @@ impl Core {
         let mut state = self.state.lock();
         state.last += 1;
         state.last
+    }
+
+    /// Until the server may be asked for this again, if it says that it was asked too often. What would have to wait
+    /// beyond its deadline fails at once.
+    pub(crate) async fn allowed(&self, name: &str, deadline: Instant) -> Result<(), CallError> {
+        loop {
+            // The end of the client is told there too.
+            let changed = self.room.notified();
+            let until = {
+                let state = self.state.lock();
+                let now = Instant::now();
+                let Some(&until) = state.held.get(name).filter(|until| **until > now) else { return Ok(()) };
+                state.check_closed()?;
+                if until > deadline {
+                    return Err(CallError::RateLimited(RateLimited { retry_after: until - now }));
+                }
+                until
+            };
+            let _ = timeout_at(until, changed).await;
+        }
     }
 
     /// Queues a call. While there is a connection it waits for room.
@@ -224,18 +253,10 @@ impl Core {
     }
 
     fn check_queue(&self, state: &mut State, request: &Queued, call: bool) -> Result<(), Unqueued> {
-        if let Some(frame) = &state.close {
-            return Err(Unqueued::For(CallError::Closed(Closed::by_client(frame.clone()))));
-        }
+        state.check_closed().map_err(Unqueued::For)?;
         let limits = &self.limits;
         match state.status {
-            Status::Closed => {
-                // A connection that was asked for meanwhile makes waiting worth while again.
-                if !state.connect {
-                    return Err(Unqueued::For(CallError::Closed(state.why_closed())));
-                }
-            }
-            Status::Open => {}
+            Status::Open | Status::Closed => {}
             Status::Idle | Status::Connecting | Status::Reconnecting { .. } => {
                 if limits.offline == Offline::Fail {
                     let closed = state.why_closed();
@@ -528,13 +549,30 @@ impl Core {
 
     fn refuse(&self, error: &ErrorResponse<'_>) {
         let refused = ServerError::new(error);
+        let limited = refused.rate_limited();
         if let Some(pending) = self.take_pending(&error.id) {
-            let _ = pending.answer.send(Err(CallError::Refused(Box::new(refused))));
+            self.hold(&pending.name, limited);
+            let refused = || CallError::Refused(Box::new(refused));
+            let _ = pending.answer.send(Err(limited.map_or_else(refused, CallError::RateLimited)));
         } else if self.is_send(&error.id) {
             let name = parse_id(&error.id).map(|(name, _)| name);
+            self.hold(name.unwrap_or_default(), limited);
             self.reports.server_error(ReportKind::SendFailed, name, &refused);
         } else if !self.is_ours(&error.id) {
             self.reports.server_error(ReportKind::OrphanError, error.call.as_deref(), &refused);
+        }
+    }
+
+    /// Nothing of this name leaves before the server wants to hear it again.
+    fn hold(&self, name: &str, limited: Option<RateLimited>) {
+        let Some(RateLimited { retry_after }) = limited else { return };
+        let now = Instant::now();
+        // What no clock can hold nobody would wait for either.
+        let Some(until) = now.checked_add(retry_after) else { return };
+        let mut state = self.state.lock();
+        state.held.retain(|_, until| *until > now);
+        if state.held.len() < HELD_MAX || state.held.contains_key(name) {
+            state.held.insert(name.into(), until);
         }
     }
 
@@ -587,6 +625,17 @@ impl State {
             }
         }
         lost
+    }
+
+    /// Whether the client does nothing more. A connection that was asked for meanwhile makes waiting worth while again.
+    fn check_closed(&self) -> Result<(), CallError> {
+        if let Some(frame) = &self.close {
+            return Err(CallError::Closed(Closed::by_client(frame.clone())));
+        }
+        if self.status == Status::Closed && !self.connect {
+            return Err(CallError::Closed(self.why_closed()));
+        }
+        Ok(())
     }
 
     fn why_closed(&self) -> Closed {

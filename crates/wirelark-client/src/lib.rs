@@ -49,7 +49,7 @@ mod report;
 mod status;
 mod stream;
 
-pub use wirelark_proto::contract::{BigInt, DecodeError, EncodeError, Format, Gap};
+pub use wirelark_proto::contract::{BigInt, DecodeError, EncodeError, Format, Gap, RateLimited};
 pub use wirelark_proto::{CloseCode, CloseFrame};
 
 pub use self::address::{Address, InvalidUrl};

@@ -86,6 +86,7 @@ pub fn socket(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `async fn(&self, ..) -> Result<T, E>`, or `-> T` | a call that is answered with a `T` |
 /// | `async fn(&self, ..) -> Result<(), E>`, or nothing | a call that is answered, without a body |
 /// | `#[send] async fn(&self, ..)` | a call that is answered only if it fails |
+/// | `#[rate(per_second = 5)]` above a call or a send | more often than that it is answered with the code `RATE_LIMITED`, and does not run; also `per_minute`, `per_hour`, `burst = 10` and `by = user` or `address` |
 /// | `#[push] fn(..)` | a push; `#[push(conflate = key)]`, `#[push(drop_oldest)]` and `#[push(sample = rate)]` say what happens while its receiver is behind |
 ///
 /// `#[require(scope = "write")]` and `#[require(role = "editor")]` above a call say what its callers must have; who has not is

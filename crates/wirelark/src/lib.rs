@@ -44,12 +44,14 @@ mod net;
 mod observe;
 #[cfg(feature = "prometheus")]
 mod prometheus;
+mod rate;
 mod serve;
 mod shared_frame;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use wirelark_macros::{contract, socket};
+pub use wirelark_proto::contract::{InvalidRate, Rate, RateLimited};
 pub use wirelark_proto::{
     Action, CloseCode, CloseFrame, CompressionOptions, InvalidUtf8, Kind, Message, Text,
 };
@@ -119,8 +121,9 @@ pub use crate::hub::{
     Busy, Delivered, Excepted, Hub, InvalidRoom, Joinable, OpenRooms, Publish, Recipients, RecipientsError,
     Room, RoomDenied, RoomName, RoomPass, RoomPolicy, Target, USERS_MAX,
 };
-pub use crate::limits::{OptionError, Options, SlowClient, UpgradeRate};
+pub use crate::limits::{OptionError, Options, SlowClient};
 #[cfg(feature = "tls")]
 pub use crate::net::tls::{Tls, TlsError};
 pub use crate::observe::names as metric_names;
+pub use crate::rate::Meter;
 pub use crate::serve::{ServeError, Server};

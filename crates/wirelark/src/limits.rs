@@ -5,10 +5,11 @@
 //! [`Limits`], in which every value is present and possible; nothing is looked up while messages flow.
 
 use std::fmt;
-use std::num::NonZeroU32;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use wirelark_proto::CompressionOptions;
+use wirelark_proto::contract::Rate;
 
 /// What a connection does when its outbox has no room for a message.
 ///
@@ -62,15 +63,6 @@ pub(crate) enum Origins {
     List(Box<[Box<str>]>),
 }
 
-/// Upgrades allowed per second from one client address, with a burst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UpgradeRate {
-    /// Sustained upgrades per second.
-    pub per_second: NonZeroU32,
-    /// Upgrades allowed at once after a quiet time.
-    pub burst: NonZeroU32,
-}
-
 /// The options of an app, a scope or a route; whatever is left out is inherited.
 ///
 /// | option | default |
@@ -87,6 +79,9 @@ pub struct UpgradeRate {
 /// | [`origins`](Self::origins) | the host the page was served by |
 /// | [`protocols`](Self::protocols) | none |
 /// | [`upgrade_rate`](Self::upgrade_rate) | off |
+/// | [`message_rate`](Self::message_rate) | off |
+/// | [`connections_per_user`](Self::connections_per_user) | any number |
+/// | [`connections_per_address`](Self::connections_per_address) | any number |
 ///
 /// Impossible values (zero, `"*"` mixed with origins) are refused when the app is built, with the fix.
 #[derive(Clone, Debug, Default)]
@@ -105,7 +100,10 @@ pub struct Options {
     require_origin: Option<bool>,
     protocols: Option<Vec<String>>,
     require_protocol: Option<bool>,
-    upgrade_rate: Setting<(u32, u32)>,
+    upgrade_rate: Setting<Rate>,
+    message_rate: Setting<Rate>,
+    connections_per_user: Option<usize>,
+    connections_per_address: Option<usize>,
     control_frames: Option<bool>,
 }
 
@@ -222,9 +220,40 @@ impl Options {
         self
     }
 
-    /// Upgrades allowed per second and client address, with a burst; more are answered 429.
-    pub fn upgrade_rate(mut self, per_second: u32, burst: u32) -> Self {
-        self.upgrade_rate = Setting::On((per_second, burst));
+    /// How often a client address may connect to the route; more is answered 429. Of IPv6 the first 64 bits count as one
+    /// address, here and below.
+    pub fn upgrade_rate(mut self, rate: Rate) -> Self {
+        self.upgrade_rate = Setting::On(rate);
+        self
+    }
+
+    /// How often one connection may send a message. Pings, pongs and fragments are none.
+    ///
+    /// Beyond it a call of a contract is answered with the code `RATE_LIMITED` and when to try again, and its handler
+    /// does not run. A raw socket has no answers: it is closed with 4429, whose reason says the same, once its handler
+    /// has taken what came before. A contract's messages are counted when they are taken up, which a call that runs
+    /// longer puts off; a raw socket's when they arrive.
+    pub fn message_rate(mut self, rate: Rate) -> Self {
+        self.message_rate = Setting::On(rate);
+        self
+    }
+
+    /// Messages may come as fast as they can be read.
+    pub fn no_message_rate(mut self) -> Self {
+        self.message_rate = Setting::Off;
+        self
+    }
+
+    /// How many connections of one user the route has at the same time; one more is answered 429. Who is connected
+    /// before it is known who that is, is not counted.
+    pub fn connections_per_user(mut self, connections: usize) -> Self {
+        self.connections_per_user = Some(connections);
+        self
+    }
+
+    /// How many connections of one client address the route has at the same time; one more is answered 429.
+    pub fn connections_per_address(mut self, connections: usize) -> Self {
+        self.connections_per_address = Some(connections);
         self
     }
 
@@ -252,6 +281,9 @@ impl Options {
             protocols: self.protocols.or(outer.protocols),
             require_protocol: self.require_protocol.or(outer.require_protocol),
             upgrade_rate: self.upgrade_rate.or(outer.upgrade_rate),
+            message_rate: self.message_rate.or(outer.message_rate),
+            connections_per_user: self.connections_per_user.or(outer.connections_per_user),
+            connections_per_address: self.connections_per_address.or(outer.connections_per_address),
             control_frames: self.control_frames.or(outer.control_frames),
         }
     }
@@ -275,7 +307,13 @@ impl Options {
             require_origin: self.require_origin.unwrap_or(false),
             protocols: resolve_protocols(self.protocols.unwrap_or_default())?,
             require_protocol: self.require_protocol.unwrap_or(true),
-            upgrade_rate: self.upgrade_rate.or_default(None).map(resolve_rate).transpose()?,
+            upgrade_rate: resolve_rate("upgrade_rate", self.upgrade_rate)?,
+            message_rate: resolve_rate("message_rate", self.message_rate)?,
+            connections_per_user: some_connections("connections_per_user", self.connections_per_user)?,
+            connections_per_address: some_connections(
+                "connections_per_address",
+                self.connections_per_address,
+            )?,
             control_frames: self.control_frames.unwrap_or(false),
         };
         if limits.heartbeat == Some(Duration::ZERO) {
@@ -337,7 +375,10 @@ pub(crate) struct Limits {
     pub(crate) require_origin: bool,
     pub(crate) protocols: Box<[Box<str>]>,
     pub(crate) require_protocol: bool,
-    pub(crate) upgrade_rate: Option<UpgradeRate>,
+    pub(crate) upgrade_rate: Option<Rate>,
+    pub(crate) message_rate: Option<Rate>,
+    pub(crate) connections_per_user: Option<NonZeroUsize>,
+    pub(crate) connections_per_address: Option<NonZeroUsize>,
     pub(crate) control_frames: bool,
 }
 
@@ -430,15 +471,21 @@ fn resolve_protocols(protocols: Vec<String>) -> Result<Box<[Box<str>]>, OptionEr
     Ok(resolved.into())
 }
 
-fn resolve_rate((per_second, burst): (u32, u32)) -> Result<UpgradeRate, OptionError> {
-    match (NonZeroU32::new(per_second), NonZeroU32::new(burst)) {
-        (Some(per_second), Some(burst)) => Ok(UpgradeRate { per_second, burst }),
-        _ => Err(OptionError::new(
-            "upgrade_rate",
-            "has a zero",
-            "give at least 1 per second and a burst of at least 1",
-        )),
-    }
+fn resolve_rate(option: &'static str, rate: Setting<Rate>) -> Result<Option<Rate>, OptionError> {
+    let Some(rate) = rate.or_default(None) else { return Ok(None) };
+    let fix = "give a rate such as `Rate::per_second(10).burst(30)`";
+    rate.check().map_err(|error| OptionError::new(option, error.problem(), fix))?;
+    Ok(Some(rate))
+}
+
+fn some_connections(
+    option: &'static str,
+    connections: Option<usize>,
+) -> Result<Option<NonZeroUsize>, OptionError> {
+    let Some(connections) = connections else { return Ok(None) };
+    let zero =
+        || OptionError::new(option, "is zero", "allow at least one connection, or leave the option out");
+    NonZeroUsize::new(connections).ok_or_else(zero).map(Some)
 }
 
 #[cfg(test)]
@@ -465,7 +512,13 @@ mod tests {
         check_refused(Options::new().origins(["*", "https://a.example"]), &["origins", "alone"]);
         check_refused(Options::new().origins(["https://a.example/"]), &["origins", "scheme, host and port"]);
         check_refused(Options::new().protocols(["two words"]), &["protocols", "token"]);
-        check_refused(Options::new().upgrade_rate(0, 5), &["upgrade_rate", "at least 1"]);
+        check_refused(Options::new().upgrade_rate(Rate::per_second(0)), &["upgrade_rate", "at least 1"]);
+        check_refused(
+            Options::new().message_rate(Rate::per_second(5).burst(0)),
+            &["message_rate", "per_second"],
+        );
+        check_refused(Options::new().connections_per_user(0), &["connections_per_user", "at least one"]);
+        check_refused(Options::new().connections_per_address(0), &["connections_per_address"]);
     }
 
     #[test]

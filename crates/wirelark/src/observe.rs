@@ -20,7 +20,7 @@ pub mod names {
     /// Upgrades answered 101: `route`, `outcome` = accepted.
     pub const UPGRADES: &str = "websocket.upgrades.total";
     /// Upgrades refused: `outcome` = not-found, method, handshake, origin, protocol, unauthorized,
-    /// forbidden, rate, handler, timeout, overload. Without the route, which a scanner could multiply.
+    /// forbidden, rate, connections, handler, timeout, overload. Without the route, which a scanner could multiply.
     pub const REJECTED: &str = "websocket.upgrades.rejected.total";
     /// Connections opened: `route`.
     pub const CONNECTIONS: &str = "websocket.connections.total";
@@ -41,6 +41,8 @@ pub mod names {
     pub const BACKPRESSURE: &str = "websocket.backpressure.total";
     /// Messages left out because they are larger than the route's `message_bytes`, once for each receiver: `route`.
     pub const TOO_LARGE: &str = "websocket.messages.too_large.total";
+    /// Messages that came too often, by a call's own rate or the connection's: `route`.
+    pub const RATE_LIMITED: &str = "websocket.messages.rate_limited.total";
     /// Handlers that panicked: `route`.
     pub const PANICS: &str = "websocket.handler.panics.total";
     /// Pushes by receiver: `route`, `push`, `outcome` = queued, drop_oldest, conflate, sample, too_large. The names of pushes
@@ -64,6 +66,7 @@ pub(crate) enum Rejection {
     Unauthorized,
     Forbidden,
     Rate,
+    Connections,
     Handler,
     Timeout,
     Overload,
@@ -80,6 +83,7 @@ impl Rejection {
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::Rate => "rate",
+            Self::Connections => "connections",
             Self::Handler => "handler",
             Self::Timeout => "timeout",
             Self::Overload => "overload",
@@ -141,6 +145,7 @@ pub(crate) struct RouteCounters {
     bytes_out: [AtomicU64; 4],
     pressure: [AtomicU64; PRESSURES.len()],
     too_large: AtomicU64,
+    rate_limited: AtomicU64,
     panics: AtomicU64,
     malformed: AtomicU64,
     pushes: Box<[PushCounters]>,
@@ -168,6 +173,7 @@ impl RouteCounters {
             bytes_out: Default::default(),
             pressure: Default::default(),
             too_large: AtomicU64::new(0),
+            rate_limited: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             malformed: AtomicU64::new(0),
             closes: Mutex::new(BTreeMap::new()),
@@ -189,6 +195,10 @@ impl RouteCounters {
 
     pub(crate) fn too_large(&self) {
         self.too_large.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn rate_limited(&self, messages: u32) {
+        self.rate_limited.fetch_add(messages.into(), Relaxed);
     }
 
     pub(crate) fn panicked(&self) {
@@ -241,6 +251,7 @@ impl RouteCounters {
             visit(names::BACKPRESSURE, &[route, ("outcome", label)], value);
         }
         visit(names::TOO_LARGE, &[route], Value::counter(&self.too_large));
+        visit(names::RATE_LIMITED, &[route], Value::counter(&self.rate_limited));
         visit(names::PANICS, &[route], Value::counter(&self.panics));
         visit(names::MALFORMED, &[route], Value::counter(&self.malformed));
         for push in &self.pushes {

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 use wirelark::auth::{self, Jwt, TokenSource, User};
 use wirelark::testing::Host;
-use wirelark::{App, Delivered, Options, Socket, metric_names, socket};
+use wirelark::{App, Delivered, Options, Rate, Socket, metric_names, socket};
 
 async fn quiet(mut socket: Socket) {
     while socket.recv().await.is_some() {}
@@ -205,7 +205,7 @@ async fn the_checks_come_in_the_promised_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn upgrades_of_one_address_are_limited() {
-    let limited = socket(quiet).options(Options::new().upgrade_rate(1, 3));
+    let limited = socket(quiet).options(Options::new().upgrade_rate(Rate::per_second(1).burst(3)));
     let host = Host::tcp(App::new().socket("/limited", limited).socket("/free", quiet)).await;
     for _ in 0..3 {
         host.at("/limited").connect().await;

@@ -5,7 +5,9 @@
 fn mistakes_are_compile_errors_that_show_the_fix() {
     let cases = trybuild::TestCases::new();
     cases.pass("tests/contract_ui/everything.rs");
-    for mistakes in ["arguments", "attributes", "calls", "clients", "names", "problems", "pushes", "traits"] {
+    for mistakes in
+        ["arguments", "attributes", "calls", "clients", "names", "problems", "pushes", "rates", "traits"]
+    {
         cases.compile_fail(format!("tests/contract_ui/{mistakes}.rs"));
     }
 }

@@ -15,10 +15,10 @@ use wirelark::axum::body::Bytes;
 use wirelark::axum::extract::{Path, Query, State};
 use wirelark::contract::Problem;
 use wirelark::messages::{
-    Connection, IntoReply, MessagesError, RequestId, guarded, messages, on, on_field, push_only,
+    Connection, IntoReply, MessagesError, RequestId, guarded, limited, messages, on, on_field, push_only,
 };
 use wirelark::testing::{Client, ClientEvent, Host};
-use wirelark::{App, BuildError, Hooks, Hub, Message, Text, metric_names};
+use wirelark::{App, BuildError, Hooks, Hub, Message, Options, Rate, Text, metric_names};
 
 fn user(id: &str) -> User {
     User::new(id).expect("a valid id")
@@ -51,6 +51,7 @@ async fn a_handler_gets_what_it_asks_for() {
     struct Asked {
         lang: String,
     }
+    #[expect(clippy::too_many_arguments, reason = "as many as a handler may have")]
     async fn everything(
         Json(note): Json<Note>,
         user: User,
@@ -453,6 +454,41 @@ async fn what_was_sent_before_the_end_is_answered_before_the_end() {
     client.close(1000, "").await;
     for n in 0..100 {
         assert_eq!(client.expect_json::<Value>().await, json!({"text": format!("N{n}")}));
+    }
+    host.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_too_often_is_answered_and_not_handled() {
+    async fn say() -> &'static str {
+        "said"
+    }
+    let by_handler = on("say", limited(Rate::per_second(2), say)).on("free", say);
+    let by_connection = messages(say).options(Options::new().message_rate(Rate::per_second(2)));
+    let host = Host::new(App::new().messages("/handler", by_handler).messages("/connection", by_connection));
+    for path in ["/handler", "/connection"] {
+        let mut client = host.at(path).connect().await;
+        let mut other = host.at(path).connect().await;
+        for _ in 0..2 {
+            client.send_text(r#"{"type":"say"}"#).await;
+            assert_eq!(client.expect_text().await, "said", "{path}");
+        }
+        client.send_text(r#"{"type":"say"}"#).await;
+        let told: Value = client.expect_json().await;
+        assert_eq!(told["code"], "RATE_LIMITED", "{path}");
+        let wait = told["data"]["retry_after_ms"].as_u64().expect("a number");
+        assert!((1..=500).contains(&wait), "{path}: {wait}");
+        other.send_text(r#"{"type":"say"}"#).await;
+        assert_eq!(other.expect_text().await, "said", "{path}: others are not affected");
+        host.advance(Duration::from_millis(wait)).await;
+        client.send_text(r#"{"type":"say"}"#).await;
+        assert_eq!(client.expect_text().await, "said", "{path}");
+        assert_eq!(host.counter(metric_names::RATE_LIMITED, &[("route", path)]), 1);
+    }
+    let mut client = host.at("/handler").connect().await;
+    for _ in 0..10 {
+        client.send_text(r#"{"type":"free"}"#).await;
+        assert_eq!(client.expect_text().await, "said");
     }
     host.close().await;
 }

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use wirelark::auth::{self, AuthError, User};
 use wirelark::contract::{Contract as _, Session};
 use wirelark::testing::{Client, Connecting, Host};
-use wirelark::{App, Options, SlowClient, Socket, contract, metric_names, socket};
+use wirelark::{App, Options, Rate, SlowClient, Socket, contract, metric_names, socket};
 
 #[contract]
 trait Talk {
@@ -65,7 +65,7 @@ fn host() -> Host {
         App::new()
             .contract("/talk", talk())
             .contract("/editors", talk().require_scope("edit"))
-            .contract("/seldom", talk().options(Options::new().upgrade_rate(1, 1)))
+            .contract("/seldom", talk().options(Options::new().upgrade_rate(Rate::per_second(1))))
             .socket("/flood", socket(flood).options(Options::new().slow_client(SlowClient::Wait)))
             .options(options.close_timeout(CLOSE_TIMEOUT))
             .budget_bytes(100_000),
@@ -156,7 +156,7 @@ async fn overload_says_when_to_come_back() {
 
 #[tokio::test]
 async fn a_rate_says_when_to_come_back_over_tcp_too() {
-    let talk = Talk::serve(Server).options(Options::new().upgrade_rate(1, 1));
+    let talk = Talk::serve(Server).options(Options::new().upgrade_rate(Rate::per_second(1)));
     let host = Host::tcp(App::new().contract("/talk", talk)).await;
     let first = host.at("/talk").protocols(["wirelark.v1.json"]).connect().await;
     let mut second = host.at("/talk").protocols(["wirelark.v1.json"]).connect().await;

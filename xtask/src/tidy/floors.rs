@@ -8,7 +8,7 @@ use super::source::{NamedPath, Source};
 
 /// The modules of each floor, from the ground up.
 const FLOORS: [&[&str]; 7] = [
-    &["limits", "observe", "budget", "shared_frame", "prometheus"],
+    &["limits", "rate", "observe", "budget", "shared_frame", "prometheus"],
     &["net"],
     &["connection"],
     &["hub"],

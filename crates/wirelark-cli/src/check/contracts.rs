@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::{Api, Call, CallKind, Contract, Delivery, Push};
+use crate::api::{Api, Call, CallKind, CallRate, Contract, Delivery, Push};
 
 use super::bodies::{self, Direction};
 use super::path::leads_to;
@@ -133,6 +133,11 @@ fn of_call((old, old_api): In<'_, Call>, (new, new_api): In<'_, Call>, changes: 
     }
     of_requirements(&old.name, "scope", (&old.scopes, &new.scopes), changes);
     of_requirements(&old.name, "role", (&old.roles, &new.roles), changes);
+    if old.rate != new.rate {
+        let why = "old clients are told when to try again, as they were before they came too often";
+        let change = changes.compatible(Line::Changed, &old.name, "its rate changed", why);
+        change.between(&rate(old.rate), &rate(new.rate));
+    }
     changes.documentation(&old.name, &old.documentation, &new.documentation);
     let (old_input, new_input) = ((&old.input, old_api), (&new.input, new_api));
     bodies::compare(&format!("{}.input", old.name), Direction::Input, old_input, new_input, changes);
@@ -180,6 +185,10 @@ fn change_of_kind(old: CallKind, new: CallKind) -> Option<(&'static str, &'stati
     })
 }
 
+fn rate(rate: Option<CallRate>) -> String {
+    rate.map_or_else(|| "no limit".to_owned(), |rate| rate.to_string())
+}
+
 fn kind(kind: CallKind) -> &'static str {
     match kind {
         CallKind::Reply => "answered with a body",
@@ -206,5 +215,49 @@ fn delivery(delivery: Delivery) -> String {
         Delivery::Conflate => "conflated".to_owned(),
         Delivery::DropOldest => "the oldest dropped".to_owned(),
         Delivery::Sample { per_second } => format!("sampled {per_second} times per second"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wirelark_proto::contract::Rate;
+
+    use super::*;
+
+    /// A call that changes nothing but its rate.
+    fn change(old: Option<CallRate>, new: Option<CallRate>) -> Vec<(Effect, Option<String>, Option<String>)> {
+        let api = |rate| {
+            let call = Call {
+                name: "post".into(),
+                kind: CallKind::Ack,
+                documentation: String::new(),
+                input: serde_json::json!({}),
+                output: None,
+                scopes: BTreeSet::new(),
+                roles: BTreeSet::new(),
+                rate,
+            };
+            let contract = Contract {
+                name: "Chat".into(),
+                hash: crate::api::ContractHash::parse("0123456789abcdef").expect("a hash"),
+                paths: vec!["/chat".into()],
+                documentation: String::new(),
+                calls: vec![call],
+                pushes: Vec::new(),
+            };
+            let (title, version) = (String::new(), String::new());
+            Api { title, version, contracts: vec![contract], schemas: Default::default() }
+        };
+        let compared = compare(&api(old), &api(new));
+        compared[0].changes.iter().map(|it| (it.effect, it.from.clone(), it.to.clone())).collect()
+    }
+
+    #[test]
+    fn a_rate_is_noted_and_breaks_nothing() {
+        let five = Some(Rate::per_second(5).into());
+        assert_eq!(change(five, five), []);
+        let limited =
+            (Effect::Compatible, Some("no limit".into()), Some("5 a second for each connection".into()));
+        assert_eq!(change(None, five), [limited]);
     }
 }

@@ -330,8 +330,13 @@ impl Constant {
             if let Some(output) = &call.output {
                 bodies.push(("output", shape(&call.name, "output", output)?));
             }
-            let exchange =
-                Exchange { name: call.name.clone(), documentation: call.documentation.clone(), bodies };
+            let mut documentation = call.documentation.clone();
+            if let Some(rate) = call.rate {
+                // A paragraph of its own, or all there is.
+                let gap = if documentation.is_empty() { "" } else { "\n\n" };
+                documentation += &format!("{gap}At most {rate}.");
+            }
+            let exchange = Exchange { name: call.name.clone(), documentation, bodies };
             match call.kind {
                 CallKind::Reply | CallKind::Ack => constant.calls.push(exchange),
                 CallKind::Send => constant.sends.push(exchange),

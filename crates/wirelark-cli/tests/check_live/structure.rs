@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use wirelark::Rate;
 use wirelark::client::Client;
 use wirelark::contract::{CallKind, Calls, Delivery, Description, Problem, Push};
 use wirelark::schemars::{self, JsonSchema};
@@ -55,6 +56,7 @@ pub(super) fn cases() -> Vec<Case> {
         compatible("a push is not conflated any more", conflated(), push("told")),
         compatible("a push is sampled", push("told"), delivered(Delivery::Sample { per_second: 100.0 })),
         compatible("the oldest of a push may be dropped", push("told"), delivered(Delivery::DropOldest)),
+        compatible("a call is limited", ack("one"), ack("one").rate("one", Rate::per_second(5))),
         compatible(
             "documentation",
             both().push::<Output>("told", "", Delivery::Reliable),

@@ -5,4 +5,5 @@ mod chaos;
 mod connect;
 mod fake;
 mod pushes;
+mod rates;
 mod reconnect;

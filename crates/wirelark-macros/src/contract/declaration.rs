@@ -4,9 +4,9 @@ use proc_macro2::{Span, TokenStream};
 use quote::ToTokens as _;
 use syn::punctuated::Punctuated;
 use syn::{
-    Attribute, Expr, ExprLit, FnArg, GenericArgument, Ident, ItemTrait, Lit, LitFloat, LitStr, Meta, Pat,
-    PatIdent, PatType, PathArguments, ReceiverKind, ReturnType, Signature, Token, TraitItem, TraitItemFn,
-    Type, Visibility,
+    Attribute, Expr, ExprLit, FnArg, GenericArgument, Ident, ItemTrait, Lit, LitFloat, LitInt, LitStr, Meta,
+    Pat, PatIdent, PatType, PathArguments, ReceiverKind, ReturnType, Signature, Token, TraitItem,
+    TraitItemFn, Type, Visibility,
 };
 
 use super::names::{self, Case};
@@ -30,6 +30,7 @@ pub(super) struct Call {
     name_span: Span,
     pub(super) documentation: String,
     pub(super) kind: CallKind,
+    pub(super) rate: Option<Rate>,
     pub(super) body: Body,
     pub(super) output: Output,
     pub(super) requirements: Requirements,
@@ -47,6 +48,16 @@ pub(super) enum CallKind {
     Reply,
     Ack,
     Send,
+}
+
+/// How often a call may be made, as functions of `wirelark::Rate`.
+pub(super) struct Rate {
+    /// `per_second`, `per_minute` or `per_hour`.
+    pub(super) per: Ident,
+    pub(super) count: LitInt,
+    pub(super) burst: Option<LitInt>,
+    /// A variant of `RateBy`.
+    pub(super) by: Option<Ident>,
 }
 
 /// What a function returns.
@@ -140,7 +151,7 @@ impl Contract {
             let message = "a contract has only functions: calls (`async fn`) and pushes (`#[push] fn`)";
             return Err(syn::Error::new_spanned(item, message));
         };
-        let Marks { name, send, push, require, requirements } = Marks::take(&function.attrs)?;
+        let Marks { name, send, push, require, requirements, rate } = Marks::take(&function.attrs)?;
         let ident = function.sig.ident.clone();
         let (name, name_span) = match name {
             Some(name) => (name.value(), name.span()),
@@ -148,6 +159,11 @@ impl Contract {
         };
         check_signature(&function)?;
         let head = Head { ident, name, name_span, documentation: documentation(&function.attrs) };
+        if let (Some((mark, _)), Some(_)) = (&rate, &push) {
+            let message = "a `#[rate]` limits what clients ask for: how often a push reaches a slow client is \
+                           `#[push(sample = 10.0)]`";
+            return Err(syn::Error::new_spanned(mark, message));
+        }
         match (send, push) {
             (Some(mark), Some(_)) => {
                 let message =
@@ -163,8 +179,9 @@ impl Contract {
                 Ok(())
             }
             (send, None) => {
+                let rate = rate.map(|(_, rate)| rate);
                 let call = Call::parse(head, &function.sig, send.is_some())?;
-                self.calls.push(Call { requirements, ..call });
+                self.calls.push(Call { requirements, rate, ..call });
                 Ok(())
             }
         }
@@ -240,7 +257,7 @@ impl Call {
             (false, None) => CallKind::Ack,
         };
         let requirements = Requirements::default();
-        Ok(Self { ident, name, name_span, documentation, kind, body, output, requirements })
+        Ok(Self { ident, name, name_span, documentation, kind, rate: None, body, output, requirements })
     }
 }
 
@@ -396,12 +413,19 @@ struct Marks {
     /// The first that says what is required, and what all of them do.
     require: Option<Attribute>,
     requirements: Requirements,
+    rate: Option<(Attribute, Rate)>,
 }
 
 impl Marks {
     fn take(attributes: &[Attribute]) -> syn::Result<Self> {
-        let mut marks =
-            Self { name: None, send: None, push: None, require: None, requirements: Requirements::default() };
+        let mut marks = Self {
+            name: None,
+            send: None,
+            push: None,
+            require: None,
+            requirements: Requirements::default(),
+            rate: None,
+        };
         for attribute in attributes {
             let path = attribute.path();
             if path.is_ident("name") {
@@ -417,9 +441,11 @@ impl Marks {
             } else if path.is_ident("require") {
                 marks.requirements.add(attribute)?;
                 marks.require.get_or_insert_with(|| attribute.clone());
+            } else if path.is_ident("rate") {
+                marks.rate = Some((attribute.clone(), Rate::parse(attribute)?));
             } else if !path.is_ident("doc") {
-                let message = "a function of a contract takes `#[send]`, `#[push]`, `#[require(..)]`, `#[name = \"..\"]` and \
-                               comments";
+                let message = "a function of a contract takes `#[send]`, `#[push]`, `#[require(..)]`, `#[rate(..)]`, `#[name = \
+                               \"..\"]` and comments";
                 return Err(syn::Error::new_spanned(attribute, message));
             }
         }
@@ -478,6 +504,62 @@ impl Delivery {
                 rate.map(Self::Sample).ok_or_else(|| syn::Error::new_spanned(&option.value, message))
             }
             _ => Err(wrong()),
+        }
+    }
+}
+
+impl Rate {
+    fn parse(attribute: &Attribute) -> syn::Result<Self> {
+        let hint = "write `#[rate(per_second = 5)]`, or `per_minute` or `per_hour`; `burst = 10` says how many may come \
+                    at once, `by = user` or `by = address` what is counted together, instead of a connection";
+        let Meta::List(_) = attribute.meta else { return Err(syn::Error::new_spanned(attribute, hint)) };
+        let options = attribute
+            .parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated)
+            .map_err(|_| syn::Error::new_spanned(attribute, hint))?;
+        let (mut rate, mut burst, mut by) = (None, None, None);
+        for option in &options {
+            let Meta::NameValue(option) = option else { return Err(syn::Error::new_spanned(option, hint)) };
+            let key = option.path.require_ident()?;
+            if ["per_second", "per_minute", "per_hour"].iter().any(|per| key == per) {
+                if rate.is_some() {
+                    return Err(syn::Error::new_spanned(key, "a call has one rate: keep one of them"));
+                }
+                rate = Some((key.clone(), at_least_one(&option.value)?));
+            } else if key == "burst" {
+                burst = Some(at_least_one(&option.value)?);
+            } else if key == "by" {
+                by = Some(Self::by(&option.value)?);
+            } else {
+                return Err(syn::Error::new_spanned(key, hint));
+            }
+        }
+        let (per, count) = rate.ok_or_else(|| syn::Error::new_spanned(attribute, hint))?;
+        Ok(Self { per, count, burst, by })
+    }
+
+    fn by(value: &Expr) -> syn::Result<Ident> {
+        let known = [("connection", "Connection"), ("user", "User"), ("address", "Address")];
+        let written = value.to_token_stream().to_string();
+        let found = known.iter().find(|(name, _)| *name == written);
+        let message =
+            "calls are counted by `connection`, `user` or `address`: write one of them, without quotes";
+        let (_, variant) = found.ok_or_else(|| syn::Error::new_spanned(value, message))?;
+        Ok(Ident::new(variant, Span::call_site()))
+    }
+}
+
+/// A number that is written out, and not zero.
+fn at_least_one(value: &Expr) -> syn::Result<LitInt> {
+    match value {
+        Expr::Lit(ExprLit { lit: Lit::Int(int), .. })
+            if int.base10_parse::<u32>().is_ok_and(|number| number > 0) && int.suffix().is_empty() =>
+        {
+            Ok(int.clone())
+        }
+        other => {
+            let message =
+                "write a whole number of at least 1; rarer than once a second is `per_minute` or `per_hour`";
+            Err(syn::Error::new_spanned(other, message))
         }
     }
 }

@@ -4,7 +4,7 @@ use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::{Attribute, Ident};
 
-use super::declaration::{Argument, Body, Call, CallKind, Contract, Delivery, Push, Requirements};
+use super::declaration::{Argument, Body, Call, CallKind, Contract, Delivery, Push, Rate, Requirements};
 use super::names::Case;
 
 impl Contract {
@@ -72,6 +72,12 @@ impl Contract {
             let Requirements { scopes, roles } = &call.requirements;
             quote!(#described #(.require_scope(#scopes))* #(.require_role(#roles))*)
         });
+        let rates = self.calls.iter().filter_map(|Call { name, rate, .. }| {
+            let Rate { per, count, burst, by } = rate.as_ref()?;
+            let burst = burst.as_ref().map(|burst| quote!(.burst(#burst)));
+            let by = by.as_ref().map(|by| quote!(.by(::wirelark::contract::RateBy::#by)));
+            Some(quote!(.rate(#name, ::wirelark::Rate::#per(#count) #burst #by)))
+        });
         let pushes = self.pushes.iter().map(|push| {
             let Push { name, documentation, .. } = push;
             let body = self.body_of(&push.ident, &push.body);
@@ -100,6 +106,7 @@ impl Contract {
                         ::wirelark::contract::Description::new(#name)
                             .documentation(#documentation)
                             #(#calls)*
+                            #(#rates)*
                             #(#pushes)*
                     })
                 }

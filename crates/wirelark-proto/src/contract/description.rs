@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha1::{Digest, Sha1};
 
+use super::rate::{CallRate, InvalidRate};
+
 /// Calls and pushes that a server and its clients share.
 ///
 /// The attribute `#[contract]` implements it for the type it makes of a trait; by hand it is
@@ -53,6 +55,9 @@ pub struct Description {
     pub calls: Vec<CallDescription>,
     /// What the server may tell clients.
     pub pushes: Vec<PushDescription>,
+    /// The first thing that was given a rate and is no call.
+    #[serde(skip)]
+    rated_no_call: Option<&'static str>,
 }
 
 /// One call.
@@ -75,6 +80,9 @@ pub struct CallDescription {
     /// Roles that callers must have.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<&'static str>,
+    /// How often it may be made; as often as one likes if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<CallRate>,
 }
 
 /// What comes back when a call succeeds. When it fails, an error comes back in any case.
@@ -200,12 +208,32 @@ pub enum InvalidContract {
         /// The rate, as text.
         per_second: String,
     },
+    /// A rate of a call that cannot be.
+    #[error("contract {contract}: the rate of {call:?} {}", .error.problem())]
+    Rate {
+        /// The contract.
+        contract: &'static str,
+        /// The call.
+        call: &'static str,
+        /// What is wrong with it.
+        error: InvalidRate,
+    },
+    /// A rate of something that is no call.
+    #[error(
+        "contract {contract}: {name:?} has a rate and is no call; add the call before its rate, or remove the rate"
+    )]
+    RatedNoCall {
+        /// The contract.
+        contract: &'static str,
+        /// The name that stands there.
+        name: &'static str,
+    },
 }
 
 impl Description {
     /// A contract without calls and pushes.
     pub const fn new(name: &'static str) -> Self {
-        Self { name, documentation: "", calls: Vec::new(), pushes: Vec::new() }
+        Self { name, documentation: "", calls: Vec::new(), pushes: Vec::new(), rated_no_call: None }
     }
 
     /// What its author says about it.
@@ -247,7 +275,19 @@ impl Description {
     ) -> Self {
         let input = schema_of::<Input>(SchemaSettings::for_deserialize);
         let (scopes, roles) = (Vec::new(), Vec::new());
-        self.calls.push(CallDescription { name, kind, documentation, input, output, scopes, roles });
+        let rate = None;
+        self.calls.push(CallDescription { name, kind, documentation, input, output, scopes, roles, rate });
+        self
+    }
+
+    /// Limits how often a call that was added before may be made: `.rate("post", Rate::per_second(5))`. Beyond it the
+    /// call is answered with a [`RateLimited`](super::RateLimited), and its handler does not run.
+    #[must_use]
+    pub fn rate(mut self, call: &'static str, rate: impl Into<CallRate>) -> Self {
+        match self.calls.iter_mut().find(|added| added.name == call) {
+            Some(call) => call.rate = Some(rate.into()),
+            None => self.rated_no_call = self.rated_no_call.or(Some(call)),
+        }
         self
     }
 
@@ -307,6 +347,14 @@ impl Description {
                 return Err(InvalidContract::Duplicate { contract, name });
             }
         }
+        if let Some(name) = self.rated_no_call {
+            return Err(InvalidContract::RatedNoCall { contract, name });
+        }
+        for CallDescription { name: call, rate, .. } in &self.calls {
+            if let Some(Err(error)) = rate.map(|rate| rate.rate.check()) {
+                return Err(InvalidContract::Rate { contract, call, error });
+            }
+        }
         for PushDescription { name, delivery, .. } in &self.pushes {
             if let Delivery::Sample { per_second } = delivery
                 && !(per_second.is_finite() && *per_second > 0.0)
@@ -322,7 +370,8 @@ impl Description {
     }
 
     /// Sixteen hexadecimal digits that change when what travels changes: a name, a kind, a type, a delivery.
-    /// Documentation, who may make a call, and the order of declaration make no difference.
+    /// Documentation, who may make a call and how often, and the order of declaration make no difference: a client need
+    /// not be made anew because a server has become stricter.
     pub fn hash(&self) -> ContractHash {
         let mut calls: Vec<Value> = self
             .calls
@@ -456,6 +505,7 @@ impl fmt::Display for Description {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::Rate;
 
     /// Somebody.
     #[derive(JsonSchema, Serialize, Deserialize)]
@@ -504,6 +554,8 @@ mod tests {
         assert_eq!(call, Description::new("C").ack::<Person>("call", "").require_scope("write").hash());
         let two = |a, b| Description::new("C").ack::<Person>(a, "").ack::<Person>(b, "").hash();
         assert_eq!(two("a", "b"), two("b", "a"), "the order");
+        let rated = Description::new("C").ack::<Person>("call", "").rate("call", Rate::per_second(1));
+        assert_eq!(call, rated.hash(), "a rate");
     }
 
     #[test]
@@ -537,5 +589,16 @@ mod tests {
         let never = Delivery::Sample { per_second: 0.0 };
         let sampled = Description::new("C").push::<()>("a", "", never);
         assert!(matches!(sampled.check(), Err(InvalidContract::SampleRate { .. })));
+    }
+
+    #[test]
+    fn rates_are_checked() {
+        let rated = |call, rate| Description::new("C").ack::<()>("a", "").rate(call, rate);
+        assert_eq!(rated("a", Rate::per_second(1)).check(), Ok(()));
+        let none = rated("b", Rate::per_second(1)).check();
+        assert_eq!(none, Err(InvalidContract::RatedNoCall { contract: "C", name: "b" }));
+        let never =
+            rated("a", Rate::per_second(0)).check().expect_err("nothing would get through").to_string();
+        assert!(never.starts_with("contract C: the rate of \"a\" has a zero"), "{never}");
     }
 }

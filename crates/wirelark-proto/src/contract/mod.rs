@@ -50,6 +50,7 @@ mod json;
 mod msgpack;
 mod number;
 mod problem;
+mod rate;
 
 use std::{fmt, str::FromStr};
 
@@ -67,6 +68,7 @@ pub use envelope::{Envelope, EnvelopeError, ErrorResponse, Event, Request, Respo
 pub use error::{DecodeError, EncodeError};
 pub use gap::Gap;
 pub use problem::{Problem, ProblemData};
+pub use rate::{CallRate, InvalidRate, Rate, RateBy, RateLimited};
 
 /// How many arrays and objects may stand inside each other in a value that is decoded.
 ///

@@ -13,6 +13,7 @@ mod permission;
 mod rooms;
 mod route;
 mod scratch;
+mod seats;
 mod socket;
 mod terms;
 mod upgrade;
@@ -47,6 +48,7 @@ pub use self::module_path::socket_path;
 pub use self::permission::Asked;
 use self::route::{Call, Endpoint, RouteService};
 pub use self::route::{CallInfo, ContractInfo, LimitsInfo, PushInfo, RouteInfo};
+use self::seats::Seats;
 pub use self::socket::{Receiver, Receiving, Sender, Sending, SendingJson, Socket};
 use self::terms::Terms;
 pub use self::upgrade::{Gone, Upgrade};
@@ -55,6 +57,7 @@ use crate::connection::{Hooks, RouteContext};
 use crate::hub::{Hub, RoomPolicy, UserHooks};
 use crate::limits::{OptionError, Options};
 use crate::observe::{Observer, Rejection};
+use crate::rate::Meters;
 
 /// Bytes all connections together may hold for slow clients, unless set: 256 MiB.
 const BUDGET_BYTES: usize = 256 * 1024 * 1024;
@@ -654,20 +657,33 @@ impl SocketRoute {
         let limits = first.and_then(|()| options.resolve());
         let limits = limits.map_err(|error| BuildError::Option { route: path.clone(), error })?;
         let info = RouteInfo::new(&path, self.kind, &limits, auth.as_deref(), &requirements, self.contract);
-        let rate = route::rate_limiter(&limits);
+        let rate = limits.upgrade_rate.map(Meters::new);
+        let seats = Seats::of(&limits);
         let counters = hub.observer().route(&path, self.contract);
         let budget = Arc::clone(hub.budget());
         let stopped = hub.stopped().clone();
         let contract = self.contract;
         let pattern = path;
-        let context =
-            RouteContext { pattern, contract, limits, requirements, counters, hooks, budget, stopped };
+        // The other styles answer what comes too often.
+        let closes_floods = self.kind == "socket";
+        let context = RouteContext {
+            pattern,
+            contract,
+            closes_floods,
+            limits,
+            requirements,
+            counters,
+            hooks,
+            budget,
+            stopped,
+        };
         let endpoint = Endpoint {
             context: Arc::new(context),
             hub: hub.clone(),
             auth,
             room_policy,
             rate,
+            seats,
             call: self.call,
         };
         let _ = self.endpoint.set(endpoint);

@@ -1,13 +1,14 @@
 //! One socket route: every check between the request and the handler, in the order promised.
 //!
 //! handshake → origin → subprotocol → room on the node → authentication → authorisation → upgrade rate →
-//! extractors and handler → 101. Middleware has run before all of it. From the subprotocol on a client that speaks
+//! connections of the user and the address → extractors and handler → 101. Middleware has run before all of it. From the subprotocol on a client that speaks
 //! one of ours is refused by a close code, which is all that a browser shows of a refusal.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -15,27 +16,28 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::{IntoResponse, Response};
-use governor::clock::Clock;
-use governor::{DefaultKeyedRateLimiter, Quota};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use serde::Serialize;
 use tokio::time::timeout;
 use tower_service::Service;
+use wirelark_proto::contract::{Rate, RateLimited};
 use wirelark_proto::handshake::{self, server::Offer};
 
 use super::auth::{
     AuthError, Authenticator, FirstMessage, Requirements, SignsInLater, TokenSource, User, authorize,
 };
-use super::contract::{CallDescription, CallKind, Delivery, Description, Format, PushDescription};
+use super::contract::{CallDescription, CallKind, CallRate, Delivery, Description, Format, PushDescription};
 use super::farewell::Farewell;
 use super::handler::SocketHandler;
+use super::seats::{Full, Seat, Seats};
 use super::upgrade::{Pending, Runner};
 use crate::connection::{Agreed, RouteContext};
 use crate::hub::{Hub, SharedPolicy};
 use crate::limits::{Limits, Origins};
 use crate::observe::Rejection;
+use crate::rate::{Meters, neighbourhood};
 
 type ResponseFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
 
@@ -56,7 +58,8 @@ pub(crate) struct Endpoint {
     pub(crate) hub: Hub,
     pub(crate) auth: Option<Arc<dyn Authenticator>>,
     pub(crate) room_policy: Option<SharedPolicy>,
-    pub(crate) rate: Option<DefaultKeyedRateLimiter<IpAddr>>,
+    pub(crate) rate: Option<Meters<IpAddr>>,
+    pub(crate) seats: Option<Arc<Seats>>,
     pub(crate) call: Call,
 }
 
@@ -137,7 +140,7 @@ impl Endpoint {
         chosen: Option<HeaderValue>,
     ) -> Result<Response, Response> {
         let reservation = self.hub.reserve().ok_or_else(|| self.overloaded())?;
-        let (user, first) = self.admit(&mut parts).await?;
+        let (user, first, seat) = self.admit(&mut parts).await?;
         if let Some(policy) = &self.room_policy {
             parts.extensions.insert(policy.clone());
         }
@@ -147,6 +150,7 @@ impl Endpoint {
             context: Arc::clone(&self.context),
             hub: self.hub.clone(),
             reservation,
+            seat,
             on_upgrade,
             accept: offer.accept.clone(),
             protocol: chosen,
@@ -159,9 +163,12 @@ impl Endpoint {
         Ok((self.call)(parts, pending).await)
     }
 
-    /// Who is it, may they, and not too often? Who it is may be for the first message to say, and whether they may is then
-    /// asked there.
-    async fn admit(&self, parts: &mut Parts) -> Result<(Option<User>, Option<FirstMessage>), Response> {
+    /// Who is it, may they, not too often, and not too many at a time? Who it is may be for the first message to say, and
+    /// whether they may is then asked there.
+    async fn admit(
+        &self,
+        parts: &mut Parts,
+    ) -> Result<(Option<User>, Option<FirstMessage>, Option<Seat>), Response> {
         let user = self.authenticate(parts).await?;
         let first = self.auth.as_ref().and_then(|auth| auth.first_message()).filter(|_| user.is_none());
         if first.is_some() {
@@ -169,8 +176,10 @@ impl Endpoint {
         } else {
             authorize(user.as_ref(), &self.context.requirements).map_err(|error| self.unauthorized(error))?;
         }
-        self.check_rate(parts)?;
-        Ok((user, first.cloned()))
+        let address = address_of(parts);
+        self.check_rate(address)?;
+        let seat = self.take_seat(user.as_ref(), address)?;
+        Ok((user, first.cloned(), seat))
     }
 
     fn check_origin(&self, headers: &HeaderMap) -> Result<(), Response> {
@@ -213,21 +222,21 @@ impl Endpoint {
         self.refuse(why, error.into_response())
     }
 
-    fn check_rate(&self, parts: &Parts) -> Result<(), Response> {
-        let (Some(rate), Some(ConnectInfo(address))) =
-            (&self.rate, parts.extensions.get::<ConnectInfo<SocketAddr>>())
-        else {
-            return Ok(());
-        };
-        let Err(until) = rate.check_key(&address.ip()) else { return Ok(()) };
-        let wait = until.wait_time_from(governor::clock::DefaultClock::default().now());
-        let seconds = wait.as_secs() + 1;
-        let answer = (
-            StatusCode::TOO_MANY_REQUESTS,
-            [(header::RETRY_AFTER, seconds.to_string())],
-            "too many upgrades",
-        );
-        Err(self.refuse(Rejection::Rate, answer.into_response()))
+    fn check_rate(&self, address: Option<IpAddr>) -> Result<(), Response> {
+        let Some((rate, address)) = self.rate.as_ref().zip(address) else { return Ok(()) };
+        let Err(RateLimited { retry_after }) = rate.check(address) else { return Ok(()) };
+        Err(self.too_many(Rejection::Rate, retry_after.as_secs() + 1, "too many upgrades"))
+    }
+
+    fn take_seat(&self, user: Option<&User>, address: Option<IpAddr>) -> Result<Option<Seat>, Response> {
+        let Some(seats) = &self.seats else { return Ok(None) };
+        let full = |Full(text)| self.too_many(Rejection::Connections, SEAT_RETRY_SECONDS, text);
+        seats.take(user, address).map_err(full).map(Some)
+    }
+
+    fn too_many(&self, why: Rejection, seconds: u64, text: &'static str) -> Response {
+        let retry_after = [(header::RETRY_AFTER, seconds.to_string())];
+        self.refuse(why, (StatusCode::TOO_MANY_REQUESTS, retry_after, text).into_response())
     }
 
     fn overloaded(&self) -> Response {
@@ -247,9 +256,13 @@ impl Endpoint {
     }
 }
 
-pub(crate) fn rate_limiter(limits: &Limits) -> Option<DefaultKeyedRateLimiter<IpAddr>> {
-    let rate = limits.upgrade_rate?;
-    Some(DefaultKeyedRateLimiter::keyed(Quota::per_second(rate.per_second).allow_burst(rate.burst)))
+/// Nobody knows when a connection will end; this is long enough for a page that was left to be noticed.
+const SEAT_RETRY_SECONDS: u64 = 5;
+
+/// Who is counted as one client, where addresses are.
+pub(super) fn address_of(parts: &Parts) -> Option<IpAddr> {
+    let ConnectInfo(address) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
+    Some(neighbourhood(address.ip()))
 }
 
 fn refusal_response(refusal: &handshake::server::Refusal) -> Response {
@@ -339,6 +352,9 @@ pub struct CallInfo {
     pub name: &'static str,
     /// What comes back.
     pub kind: CallKind,
+    /// How often it may be made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<CallRate>,
 }
 
 /// A push of a contract.
@@ -358,7 +374,9 @@ impl ContractInfo {
         Self {
             name: description.name,
             hash: description.hash().to_string().into(),
-            calls: calls.map(|&CallDescription { name, kind, .. }| CallInfo { name, kind }).collect(),
+            calls: calls
+                .map(|&CallDescription { name, kind, rate, .. }| CallInfo { name, kind, rate })
+                .collect(),
             pushes: pushes
                 .map(|&PushDescription { name, delivery, .. }| PushInfo { name, delivery })
                 .collect(),
@@ -389,8 +407,14 @@ pub struct LimitsInfo {
     pub accept_timeout_ms: u128,
     /// Whether permessage-deflate is agreed to.
     pub compression: bool,
-    /// Upgrades per second and address.
-    pub upgrades_per_second: Option<u32>,
+    /// Upgrades of an address.
+    pub upgrade_rate: Option<Rate>,
+    /// Messages of a connection.
+    pub message_rate: Option<Rate>,
+    /// Most connections of a user at the same time.
+    pub connections_per_user: Option<NonZeroUsize>,
+    /// Most connections of an address at the same time.
+    pub connections_per_address: Option<NonZeroUsize>,
 }
 
 impl RouteInfo {
@@ -428,7 +452,10 @@ impl RouteInfo {
                 close_timeout_ms: limits.close_timeout.as_millis(),
                 accept_timeout_ms: limits.accept_timeout.as_millis(),
                 compression: limits.compression.is_some(),
-                upgrades_per_second: limits.upgrade_rate.map(|rate| rate.per_second.get()),
+                upgrade_rate: limits.upgrade_rate,
+                message_rate: limits.message_rate,
+                connections_per_user: limits.connections_per_user,
+                connections_per_address: limits.connections_per_address,
             },
         }
     }

@@ -23,6 +23,7 @@ use wirelark_proto::CloseFrame;
 use super::auth::{AskedRoom, FirstMessage};
 use super::error::IntoOutcome;
 use super::farewell::Farewell;
+use super::seats::Seat;
 use super::socket::Socket;
 use crate::connection::{Agreed, Connection, ConnectionId, Driver, Gate, RouteContext};
 use crate::hub::{Hub, Reservation, Turns};
@@ -40,6 +41,8 @@ pub struct Pending {
     pub(crate) context: Arc<RouteContext>,
     pub(crate) hub: Hub,
     pub(crate) reservation: Reservation,
+    /// Given back when the connection has ended, or never comes to be.
+    pub(crate) seat: Option<Seat>,
     pub(crate) on_upgrade: OnUpgrade,
     pub(crate) accept: HeaderValue,
     pub(crate) protocol: Option<HeaderValue>,
@@ -157,13 +160,15 @@ impl Pending {
         H: Future<Output: IntoOutcome> + Send + 'static,
     {
         let response = switching_protocols(self.accept, self.protocol, self.extensions);
-        let Self { context, hub, reservation, on_upgrade, agreed, first, asked_room, runner, .. } = self;
+        let Self { context, hub, reservation, seat, on_upgrade, agreed, first, asked_room, runner, .. } =
+            self;
         // A task of its own only until the stream is here: what it holds is gone before the connection waits.
         hub.tasks().clone().spawn(async move {
             match on_upgrade.await {
                 Ok(upgraded) => {
+                    let places = (reservation, seat);
                     let gate = |connection: &_| first.map(|first| first.gate(connection, &hub, asked_room));
-                    open(upgraded, context, &hub, reservation, agreed, runner, gate, start);
+                    open(upgraded, context, &hub, places, agreed, runner, gate, start);
                 }
                 Err(error) => {
                     tracing::debug!(route = &*context.pattern, %error, "the client left during its upgrade")
@@ -201,7 +206,7 @@ fn open<H: Future<Output: IntoOutcome> + Send + 'static>(
     upgraded: Upgraded,
     context: Arc<RouteContext>,
     hub: &Hub,
-    reservation: Reservation,
+    (reservation, seat): (Reservation, Option<Seat>),
     agreed: Agreed,
     runner: Runner,
     gate: impl FnOnce(&Arc<Connection>) -> Option<Gate>,
@@ -216,7 +221,10 @@ fn open<H: Future<Output: IntoOutcome> + Send + 'static>(
     drop((head, early));
     let forget = {
         let hub = hub.clone();
-        move |connection: &Connection| hub.forget(connection)
+        move |connection: &Connection| {
+            hub.forget(connection);
+            drop(seat);
+        }
     };
     let socket = Socket::new(Arc::clone(&connection), hub.clone());
     let gate = gate(&connection);

@@ -179,6 +179,10 @@ pub(super) fn problem_of(connection: &Connection, job: &impl Job, failure: Failu
             report(ReportKind::Input, &problem.message(), None);
             problem
         }
+        Failure::Limited(limited) => {
+            connection.route.counters.rate_limited(1);
+            limited.into()
+        }
         Failure::TimedOut => {
             report(ReportKind::Timeout, &"the call timed out", None);
             Problem::new("the call took too long").code("TIMEOUT")

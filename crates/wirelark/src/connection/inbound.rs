@@ -14,12 +14,14 @@ use std::thread::LocalKey;
 
 use bytes::Bytes;
 use tokio::time::Instant;
+use wirelark_proto::contract::RateLimited;
 use wirelark_proto::{CloseFrame, Event, Kind, Message, Payload, Protocol, ProtocolError, Text};
 
 use super::lazy_queue::{Item, LazyQueue, Spares};
 use super::outbox::PONGS_MAX;
 use crate::net::wire::ReadWire;
 use crate::observe::Traffic;
+use crate::rate::Meter;
 
 /// Bytes read at once.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -105,12 +107,21 @@ pub(crate) struct Inbound {
     control_frames: bool,
     /// Bytes arrived since this was last cleared.
     heard: bool,
-    /// When a message last arrived; kept only where an idle limit needs it, and boxed for all who have none.
-    last_message: Option<Box<Instant>>,
+    /// Kept only where an idle limit or a rate needs it, and boxed for all who have none.
+    usage: Option<Box<Usage>>,
     /// Boxed: it is there for the last moments of a connection only.
     end: Option<Box<End>>,
     /// The end is known, but the handler has yet to take what came before it: answers to that still leave.
     unsettled: bool,
+}
+
+/// How a client uses its connection, where that is limited.
+#[derive(Debug)]
+pub(crate) struct Usage {
+    /// When a message last arrived.
+    pub(crate) last_message: Instant,
+    /// How often messages may arrive.
+    pub(crate) meter: Option<Meter>,
 }
 
 /// Why nothing more will be received.
@@ -122,6 +133,8 @@ pub(crate) enum End {
     Lost,
     /// The peer broke the protocol.
     Failed(ProtocolError),
+    /// The peer sent messages more often than it may.
+    TooOften(RateLimited),
     /// This side closed first, or gave up.
     Stopped,
 }
@@ -132,6 +145,8 @@ pub(crate) struct Arrived {
     pub(crate) traffic: Traffic,
     /// The payloads of pings to answer, in order; of a flood the first ones and the newest.
     pub(crate) pings: Vec<Bytes>,
+    /// Messages that came too often, and are dropped.
+    pub(crate) rate_limited: u32,
     /// Reading is over since this read.
     pub(crate) ended: bool,
 }
@@ -141,7 +156,7 @@ impl Inbound {
         wire: ReadWire,
         protocol: Protocol,
         control_frames: bool,
-        now: Option<Instant>,
+        usage: Option<Usage>,
     ) -> Self {
         Self {
             wire,
@@ -154,7 +169,7 @@ impl Inbound {
             unread: false,
             control_frames,
             heard: false,
-            last_message: now.map(Box::new),
+            usage: usage.map(Box::new),
             end: None,
             unsettled: false,
         }
@@ -218,7 +233,7 @@ impl Inbound {
     }
 
     pub(crate) fn last_message(&self) -> Option<Instant> {
-        self.last_message.as_deref().copied()
+        self.usage.as_ref().map(|usage| usage.last_message)
     }
 
     /// This side is closing: the handler gets no more messages. Reading goes on, for the peer's close.
@@ -291,11 +306,18 @@ impl Inbound {
         found.clear();
         let mut input = &mut bytes[..read];
         let mut end = None;
+        let mut limited = None;
         loop {
             match self.protocol.poll_event(&mut input) {
                 Ok(Some(event)) => {
                     let consumed = read - input.len();
+                    let is_data = matches!(event, Event::Text(_) | Event::Binary(_));
+                    let too_often =
+                        is_data && self.end.is_none() && is_too_often(self.usage.as_deref(), &mut limited);
                     match event {
+                        // Read on all the same: behind it there may be a goodbye.
+                        Event::Text(payload) if too_often => arrived.drop_one(Kind::Text, payload.len()),
+                        Event::Binary(payload) if too_often => arrived.drop_one(Kind::Binary, payload.len()),
                         Event::Text(payload) => found.push(Found::new(Kind::Text, payload, consumed)),
                         Event::Binary(payload) => found.push(Found::new(Kind::Binary, payload, consumed)),
                         Event::Ping(payload) => {
@@ -320,8 +342,8 @@ impl Inbound {
             }
         }
         self.keep(bytes, found, &mut arrived.traffic);
-        if let Some(end) = end
-            && matches!(self.end(), None | Some(End::Stopped))
+        if let Some(end) = end.or_else(|| limited.map(End::TooOften))
+            && matches!(self.end(), None | Some(End::Stopped | End::TooOften(_)))
         {
             self.end = Some(Box::new(end));
             self.unsettled = true;
@@ -364,13 +386,27 @@ impl Inbound {
             self.waiting_bytes += counted(&message);
             self.waiting.push_back(message);
         }
-        if let (true, Some(last)) = (data, &mut self.last_message) {
-            **last = Instant::now();
+        if let (true, Some(usage)) = (data, &mut self.usage) {
+            usage.last_message = Instant::now();
         }
     }
 }
 
+/// Whether one more message is more than may come. Once one was, all are: the connection ends with it.
+fn is_too_often(usage: Option<&Usage>, limited: &mut Option<RateLimited>) -> bool {
+    let Some(meter) = usage.and_then(|usage| usage.meter.as_ref()) else { return false };
+    if limited.is_none() {
+        *limited = meter.check().err();
+    }
+    limited.is_some()
+}
+
 impl Arrived {
+    fn drop_one(&mut self, kind: Kind, bytes: usize) {
+        self.traffic.add(kind, bytes);
+        self.rate_limited += 1;
+    }
+
     fn add_ping(&mut self, payload: Bytes) {
         self.pings.truncate(PONGS_MAX - 1);
         self.pings.push(payload);
@@ -379,6 +415,7 @@ impl Arrived {
     fn absorb(&mut self, later: Self) {
         self.traffic.absorb(&later.traffic);
         later.pings.into_iter().for_each(|ping| self.add_ping(ping));
+        self.rate_limited += later.rate_limited;
         self.ended |= later.ended;
     }
 }

@@ -28,7 +28,7 @@ use std::task::{Context, Poll, Waker, ready};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wirelark_proto::contract::{Description, Format};
+use wirelark_proto::contract::{Description, Format, RateLimited};
 use wirelark_proto::{
     CloseCode, CloseFrame, Compression, Config, Frame, Kind, Message, Protocol, ProtocolError, Role,
 };
@@ -41,13 +41,14 @@ use crate::net::wire::{ReadWire, WriteWire};
 #[cfg(test)]
 use crate::observe::Observer;
 use crate::observe::{Pressure, RouteCounters, Traffic};
+use crate::rate::Meter;
 
 pub(crate) use self::burst::Burst;
 pub(crate) use self::driver::{Conclude, Driver, Gate, Outcome};
 use self::facts::{Fact, Facts};
 pub(crate) use self::hooks::{Hooks, ReportKind};
 pub use self::id::ConnectionId;
-use self::inbound::{Arrived, FromBatch, Inbound};
+use self::inbound::{Arrived, FromBatch, Inbound, Usage};
 pub(crate) use self::inbound::{Batch, End};
 pub(crate) use self::liveness::Liveness;
 pub(crate) use self::outbound::Wish;
@@ -66,6 +67,8 @@ pub(crate) struct RouteContext {
     pub(crate) pattern: Box<str>,
     /// The contract the route's connections speak.
     pub(crate) contract: Option<&'static Description>,
+    /// Nothing on the route can answer a message that comes too often: its connection is closed.
+    pub(crate) closes_floods: bool,
     pub(crate) limits: Limits,
     /// What users of the route's connections must have.
     pub(crate) requirements: Requirements,
@@ -81,6 +84,7 @@ impl RouteContext {
     /// A route with these options and nothing else.
     fn of(options: Options) -> Self {
         Self {
+            closes_floods: true,
             pattern: "/".into(),
             contract: None,
             limits: options.resolve().expect("valid options"),
@@ -189,8 +193,10 @@ impl Connection {
             message_bytes_max: limits.message_bytes,
             compression: agreed.compression,
         };
-        let idle_from = limits.idle.map(|_| Instant::now());
-        let inbound = Inbound::new(read, Protocol::new(config), limits.control_frames, idle_from);
+        let meter = limits.message_rate.filter(|_| route.closes_floods).map(Meter::checked);
+        let usage =
+            (limits.idle.is_some() || meter.is_some()).then(|| Usage { last_message: Instant::now(), meter });
+        let inbound = Inbound::new(read, Protocol::new(config), limits.control_frames, usage);
         // Our own subprotocols are where clients agree to more than socka's frames.
         let gap_format = agreed.protocol.as_deref().and_then(Format::from_subprotocol).and(agreed.format);
         let seldom = OnceLock::new();
@@ -576,6 +582,7 @@ impl Connection {
         match inbound.end()? {
             End::Closed(frame) => Some(Closed::by_client(frame.clone())),
             End::Failed(error) => Some(Closed::by_server(failure(error))),
+            End::TooOften(limited) => Some(Closed::by_server(too_often(*limited))),
             End::Lost | End::Stopped => None,
         }
     }
@@ -795,6 +802,9 @@ impl Connection {
     /// Answers pings, and the peer's end unless the handler has yet to answer what came before it.
     fn act_on(&self, arrived: Arrived, inbound: &mut Inbound) {
         self.route.counters.received(&arrived.traffic);
+        if arrived.rate_limited > 0 {
+            self.route.counters.rate_limited(arrived.rate_limited);
+        }
         for payload in arrived.pings {
             self.route.counters.sent(&Traffic::one(Kind::Pong, payload.len()));
             self.outbound.lock().control(Frame::unmasked(Message::Pong(payload)), Class::Pong);
@@ -813,10 +823,17 @@ impl Connection {
         match end {
             End::Closed(frame) => outbound.peer_closed(frame.clone()),
             End::Failed(error) => outbound.close(failure(error), ClosedBy::Server),
+            End::TooOften(limited) => outbound.close(too_often(*limited), ClosedBy::Server),
             End::Lost | End::Stopped => {}
         }
         outbound.wake_owner();
     }
+}
+
+/// Clients of ours read when to come again in the reason.
+fn too_often(limited: RateLimited) -> CloseFrame {
+    let reason = format!("too many messages; retry after {} s", limited.retry_after.as_secs() + 1);
+    CloseFrame::new(CloseCode::RATE_LIMITED, reason)
 }
 
 fn failure(error: &ProtocolError) -> CloseFrame {

@@ -24,10 +24,12 @@ pub trait Everything {
     async fn infallible(&self, first_number: u32, second_number: BigInt<u64>) -> Vec<Post>;
     async fn never_fails_in_words(&self) -> Result<u32, Infallible>;
     /// Answered without a body.
+    #[rate(per_second = 5)]
     async fn ack(&self);
     async fn ack_or_problem(&self) -> Result<(), Problem>;
     async fn ack_or_anything(&self) -> wirelark::Result;
     #[send]
+    #[rate(per_minute = 10, burst = 3, by = user)]
     async fn send(&self, text: String);
     #[send]
     async fn send_or_problem(&self) -> Result<(), Problem>;
@@ -39,6 +41,7 @@ pub trait Everything {
         post: Post,
     ) -> Post;
     #[name = "other.name:with-marks_1"]
+    #[rate(by = address, per_hour = 1_000)]
     async fn renamed(&self);
     async fn r#match(&self, r#type: String);
     async fn attributes(
@@ -167,6 +170,17 @@ fn main() {
             "other.name:with-marks_1",
             "match",
             "attributes",
+        ]
+    );
+    let rates = ["ack", "send", "other.name:with-marks_1"].map(|name| {
+        description.calls.iter().find(|call| call.name == name).and_then(|call| call.rate).expect("a rate")
+    });
+    assert_eq!(
+        rates.map(|rate| rate.to_string()),
+        [
+            "5 a second for each connection",
+            "10 a minute, 3 at once for each user",
+            "1000 an hour for each address",
         ]
     );
     let declared: Vec<_> = description.pushes.iter().map(|push| push.name).collect();

@@ -186,8 +186,14 @@ export const rpc = {
  */
 export const rpcRoom = {
   name: "RpcRoom",
-  hash: "9d15329e97bbc459",
+  hash: "2ae455ac84adcb07",
   calls: {
+    /**
+     * Does nothing.
+     *
+     * At most 5 a second for each connection.
+     */
+    limited: {},
     /** Says something to everyone in the room, the caller included. */
     say: { input: s.object({ text: s.string }), output: Said },
     /** Who is in the room, in the order they came. */

@@ -11,7 +11,7 @@ mod security;
 use schemars::{Schema, json_schema};
 use serde::Serialize;
 use serde_json::{Value, json};
-use wirelark_proto::contract::{CallDescription, CallKind, Delivery, Format, PushDescription};
+use wirelark_proto::contract::{CallDescription, CallKind, CallRate, Delivery, Format, PushDescription};
 
 use self::named::Named;
 use self::schemas::Schemas;
@@ -137,7 +137,7 @@ struct Messages<'d> {
 
 impl Messages<'_> {
     fn of_call(&mut self, call: &CallDescription) -> Exchange {
-        let &CallDescription { name, kind, documentation, .. } = call;
+        let &CallDescription { name, kind, documentation, rate, .. } = call;
         let request = Envelope::new("clientRequest")
             .with("id", json_schema!({ "type": "string" }))
             .with("rpc", constant(name))
@@ -159,7 +159,7 @@ impl Messages<'_> {
             description: documentation,
             message,
             replies,
-            extension: call.into(),
+            extension: OperationExtension { kind: call.into(), rate },
         }
     }
 
@@ -173,7 +173,7 @@ impl Messages<'_> {
             description: documentation,
             message: self.add(name, documentation, None, event),
             replies: Vec::new(),
-            extension: OperationExtension::Push { delivery },
+            extension: OperationExtension { kind: OperationKind::Push { delivery }, rate: None },
         }
     }
 
@@ -383,8 +383,16 @@ struct Reply {
 
 /// What AsyncAPI has no words for, of an operation.
 #[derive(Clone, PartialEq, Debug, Serialize)]
+struct OperationExtension {
+    #[serde(flatten)]
+    kind: OperationKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<CallRate>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-enum OperationExtension {
+enum OperationKind {
     Reply(Required),
     Ack(Required),
     Send(Required),
@@ -400,7 +408,7 @@ struct Required {
     roles: Vec<&'static str>,
 }
 
-impl From<&CallDescription> for OperationExtension {
+impl From<&CallDescription> for OperationKind {
     fn from(call: &CallDescription) -> Self {
         let required = Required { scopes: call.scopes.clone(), roles: call.roles.clone() };
         match call.kind {

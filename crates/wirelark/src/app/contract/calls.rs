@@ -12,6 +12,7 @@ use wirelark_proto::contract::{
 };
 
 use super::push::reply;
+use super::rates::CallLimit;
 use super::session::Session;
 use crate::app::auth::Requirements;
 use crate::app::failure::{Failure, IntoFailure};
@@ -52,6 +53,7 @@ pub(super) struct Entry<C, T, D> {
     /// What its callers must have, as the contract says it.
     pub(super) requirements: Requirements,
     pub(super) invoke: Invoke<C, T, D>,
+    pub(super) limit: Option<CallLimit>,
 }
 
 impl<C, T, D> Calls<C, T, D>
@@ -150,7 +152,8 @@ where
             }))
         });
         let at = self.entries.partition_point(|entry| entry.name < name);
-        self.entries.insert(at, Entry { name, kind, requirements: Requirements::default(), invoke });
+        let requirements = Requirements::default();
+        self.entries.insert(at, Entry { name, kind, requirements, invoke, limit: None });
         self
     }
 
@@ -159,13 +162,19 @@ where
         self.entries.get(at)
     }
 
-    /// Takes over from the contract what callers must have.
-    pub(super) fn require(&mut self, calls: &[CallDescription]) {
+    /// Takes over from the contract what callers must have, and how often they may call.
+    pub(super) fn declare(&mut self, calls: &[CallDescription]) {
         for call in calls {
             if let Ok(at) = self.entries.binary_search_by(|entry| entry.name.cmp(call.name)) {
-                self.entries[at].requirements = Requirements::new(&call.scopes, &call.roles);
+                let entry = &mut self.entries[at];
+                entry.requirements = Requirements::new(&call.scopes, &call.roles);
+                entry.limit = call.rate.map(CallLimit::new);
             }
         }
+    }
+
+    pub(super) fn limits(&self) -> impl Iterator<Item = &CallLimit> {
+        self.entries.iter().filter_map(|entry| entry.limit.as_ref())
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {

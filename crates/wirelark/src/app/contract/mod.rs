@@ -4,6 +4,7 @@ mod asyncapi;
 mod calls;
 mod peers;
 mod push;
+mod rates;
 mod serving;
 mod session;
 #[cfg(feature = "garde")]
@@ -21,8 +22,8 @@ use http::{StatusCode, header};
 use wirelark_proto::{CloseCode, CloseFrame};
 
 pub use wirelark_proto::contract::{
-    BigInt, CallDescription, CallKind, Contract, ContractHash, Delivery, Description, Format,
-    InvalidContract, Problem, PushDescription, RESERVED_NAMES,
+    BigInt, CallDescription, CallKind, CallRate, Contract, ContractHash, Delivery, Description, Format,
+    InvalidContract, Problem, PushDescription, RESERVED_NAMES, RateBy,
 };
 
 pub use wirelark_macros::Problem;
@@ -41,11 +42,12 @@ pub use self::session::Session;
 pub use self::valid::Valid;
 
 use self::peers::Place;
+use self::rates::{CallLimit, Measured};
 use self::serving::{Service, Serving};
 use super::SocketRoute;
 use super::auth::Authenticator;
 use super::permission::{Asked, Policy};
-use super::route::Call;
+use super::route::{Call, address_of};
 use super::terms::Terms;
 use super::upgrade::Runner;
 use crate::connection::Hooks;
@@ -231,7 +233,7 @@ where
         let defaults =
             Options::new().protocols(formats).require_protocol(false).slow_client(SlowClient::Wait);
         self.terms.inherit(&Terms { options: defaults, ..Terms::default() });
-        self.calls.require(&C::describe().calls);
+        self.calls.declare(&C::describe().calls);
         let service = Arc::new(Service {
             server: self.server,
             calls: self.calls,
@@ -362,6 +364,8 @@ where
             let agreed = pending.agreed.protocol.as_deref().and_then(Format::from_subprotocol);
             let asked = agreed.or_else(|| format_of.and_then(|of| of(&parts)));
             pending.agreed.format = Some(asked.unwrap_or(format));
+            let limited_by_address = service.calls.limits().any(CallLimit::asks_for_address);
+            let measured = Measured::of(address_of(&parts).filter(|_| limited_by_address));
             let data = match D::from_request_parts(&mut parts, &state).await {
                 Ok(data) => data,
                 Err(rejection) => return pending.refuse(rejection.into_response()),
@@ -374,7 +378,7 @@ where
                 let (connection, hub) = (Arc::clone(socket.shared()), socket.hub().clone());
                 let room = place.name(room);
                 let session = Session::new(session::Parts { connection, hub, place, room, data });
-                Serving::new(service, session, socket)
+                Serving::new(service, session, socket, measured)
             })
         })
     })

@@ -15,12 +15,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::time::timeout;
-use wirelark_proto::contract::{DecodeError, Envelope, ErrorResponse, Format, Problem, Request};
+use wirelark_proto::contract::{DecodeError, Envelope, ErrorResponse, Format, Problem, RateLimited, Request};
 use wirelark_proto::{Kind, Message};
 
 use super::calls::{Calls, Entry};
 use super::peers::Attendance;
 use super::push;
+use super::rates::Measured;
 use super::session::Session;
 use crate::app::failure::Failure;
 use crate::app::permission::{self, Asked, Data, Policy};
@@ -60,6 +61,8 @@ enum Begun {
     Running(Call, Running),
     /// With what its client is told, and why.
     Refused(Call, Bytes, String),
+    /// It came too often; with what its client is told.
+    Limited(Call, Bytes),
     Malformed(String),
 }
 
@@ -124,6 +127,7 @@ pub(super) struct Serving<C: 'static, T, D: Send + Sync + 'static> {
     /// Until the session's last message.
     socket: Option<Socket>,
     work: Work<Call>,
+    measured: Measured,
     /// The number of the last call.
     last: u64,
     // Last, as its peers see it until the rest is gone.
@@ -136,7 +140,12 @@ where
     T: Send + Sync + 'static,
     D: Send + Sync + 'static,
 {
-    pub(super) fn new(service: Arc<Service<C, T, D>>, session: Session<C, D>, socket: Socket) -> Self {
+    pub(super) fn new(
+        service: Arc<Service<C, T, D>>,
+        session: Session<C, D>,
+        socket: Socket,
+        measured: Measured,
+    ) -> Self {
         Self {
             service,
             attendance: Attendance::of(session),
@@ -144,6 +153,7 @@ where
             hook: None,
             socket: Some(socket),
             work: Work::none(),
+            measured,
             last: 0,
         }
     }
@@ -188,11 +198,13 @@ where
         if matches!(message.kind(), Kind::Ping | Kind::Pong) {
             return;
         }
+        let message_rate = self.connection().route.limits.message_rate;
+        let in_time = self.measured.check_message(message_rate);
         if (format, message.kind()) == (Format::MsgPack, Kind::Text) {
             self.tell_received(message, None);
             return self.malformed(&"socka: unexpected JSON frame in msgpack mode");
         }
-        match self.begin(format, message) {
+        match self.begin(format, message, in_time) {
             Begun::Running(call, running) => {
                 let limit = self.service.call_timeout;
                 if let Some((call, ended)) = self.work.start(call, running, limit, cx) {
@@ -201,6 +213,11 @@ where
             }
             Begun::Refused(to, frame, why) => {
                 self.connection().report(ReportKind::Input, (to.name, Some(&to.id)), &why, None);
+                self.send(push::reply(format, frame), to, cx);
+            }
+            // Counted and not reported: what a client can do this often must not fill a log.
+            Begun::Limited(to, frame) => {
+                self.connection().route.counters.rate_limited(1);
                 self.send(push::reply(format, frame), to, cx);
             }
             Begun::Malformed(why) => self.malformed(&why),
@@ -231,10 +248,13 @@ where
         self.attendance.session()
     }
 
-    fn begin(&mut self, format: Format, message: &Message) -> Begun {
+    fn begin(&mut self, format: Format, message: &Message, in_time: Result<(), RateLimited>) -> Begun {
         let scanned = Request::scan(format, message.as_bytes());
         if let Some(request) = &scanned {
             self.tell_received(message, Some(request));
+            if let Err(limited) = in_time.and_then(|()| self.check_rate(request)) {
+                return self.limited(format, request, limited);
+            }
             if let Some(Ok(begun)) = self.try_begin(request) {
                 return begun;
             }
@@ -247,6 +267,12 @@ where
                 _ => None,
             };
             self.tell_received(message, request);
+        }
+        if scanned.is_none()
+            && let Ok(Envelope::Request(request)) = &decoded
+            && let Err(limited) = in_time.and_then(|()| self.check_rate(request))
+        {
+            return self.limited(format, request, limited);
         }
         match decoded {
             Ok(Envelope::Request(request)) => match self.try_begin(&request) {
@@ -279,6 +305,19 @@ where
         let why = problem.message().to_owned();
         let name = self.service.calls.find(&request.call).map(|entry| entry.name);
         Begun::Refused(Call { number: None, name, id: Arc::from(&*request.id) }, frame, why)
+    }
+
+    fn check_rate(&mut self, request: &Request<'_>) -> Result<(), RateLimited> {
+        let Some(entry) = self.service.calls.find(&request.call) else { return Ok(()) };
+        let Some(limit) = &entry.limit else { return Ok(()) };
+        let connection = &self.attendance.inner().connection;
+        self.measured.check_call(entry.name, limit, || connection.user())
+    }
+
+    fn limited(&self, format: Format, request: &Request<'_>, limited: RateLimited) -> Begun {
+        let frame = error_frame(format, &request.id, &request.call, &limited.into());
+        let name = self.service.calls.find(&request.call).map(|entry| entry.name);
+        Begun::Limited(Call { number: None, name, id: Arc::from(&*request.id) }, frame)
     }
 
     /// Begins the call, unless its body is not what it takes; `None` if there is no such call.

@@ -10,7 +10,7 @@ use wirelark_proto::contract::Problem;
 
 use super::MessagesError;
 use super::extract::{Incoming, not_json};
-use super::handler::{AnyHandler, AnyKept, AnyRunning, Choice, Erased, Keeping, MessageHandler};
+use super::handler::{AnyHandler, AnyKept, AnyRunning, Choice, Erased, Keeping, MessageHandler, Refused};
 
 /// The field that names the event, unless [`on_field`] says another.
 const FIELD: &str = "type";
@@ -140,7 +140,7 @@ impl<S: Send + Sync + 'static> MessageHandler<ByEvent, S> for Events<S> {
         incoming: Incoming<'_>,
         kept: &Self::Kept,
         state: &S,
-    ) -> Result<AnyRunning, Problem> {
+    ) -> Result<AnyRunning, Refused> {
         let handler = self.handler(choice.index).expect("only handlers that exist are chosen");
         let running = handler.begin(incoming, kept.get(choice.index).unwrap_or(&None), state)?;
         Ok(AnyRunning(running))

@@ -9,7 +9,7 @@ use wirelark_proto::contract::Problem;
 
 use super::MessagesError;
 use super::extract::Incoming;
-use super::handler::{Choice, Keeping, MessageHandler};
+use super::handler::{Choice, Keeping, MessageHandler, Refused};
 use crate::app::auth::Requirements;
 use crate::app::permission::{self, Asked, Data, Policy};
 
@@ -109,7 +109,7 @@ where
         incoming: Incoming<'_>,
         kept: &Self::Kept,
         state: &S,
-    ) -> Result<Self::Running, Problem> {
+    ) -> Result<Self::Running, Refused> {
         let id = incoming.id();
         let asked = Asked {
             contract: None,

@@ -13,16 +13,34 @@ use http::request::Parts;
 use pin_project_lite::pin_project;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use wirelark_proto::Message;
-use wirelark_proto::contract::Problem;
+use wirelark_proto::contract::{Problem, RateLimited};
 
 use super::MessagesError;
 use super::extract::{FromMessage, Incoming};
 use super::reply::{IntoReply, ReplyOf};
+use crate::app::failure::Failure;
 use crate::app::work::{Ended, Running};
 
 /// What a handler's extractors keep of the upgrade request, on its way.
 #[doc(hidden)]
 pub type Keeping<'a, K> = Pin<Box<dyn Future<Output = Result<K, Response>> + Send + 'a>>;
+
+/// Why a message is not handled.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Refused(pub(super) Failure);
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self(Failure::Input(problem))
+    }
+}
+
+impl From<RateLimited> for Refused {
+    fn from(limited: RateLimited) -> Self {
+        Self(Failure::Limited(limited))
+    }
+}
 
 /// The handling of a message by a handler whose type is forgotten.
 #[doc(hidden)]
@@ -143,7 +161,7 @@ pub trait MessageHandler<Marker, S>: Send + Sync + 'static {
         incoming: Incoming<'_>,
         kept: &Self::Kept,
         state: &S,
-    ) -> Result<Self::Running, Problem>;
+    ) -> Result<Self::Running, Refused>;
 }
 
 macro_rules! message_handler {
@@ -171,7 +189,7 @@ macro_rules! message_handler {
                 mut incoming: Incoming<'_>,
                 kept: &Self::Kept,
                 state: &S,
-            ) -> Result<Handling<Fut>, Problem> {
+            ) -> Result<Handling<Fut>, Refused> {
                 let ($($extractor,)*) = kept;
                 incoming.readers = 0 $(+ usize::from($extractor::READS_MESSAGE))*;
                 let future = self($($extractor::from_message(&mut incoming, $extractor, state)?,)*);
@@ -221,7 +239,7 @@ impl<S: Send + Sync + 'static> MessageHandler<Self, S> for PushOnly {
         Box::pin(ready(Ok(())))
     }
 
-    fn begin(&self, _: Choice, _: Incoming<'_>, (): &(), _: &S) -> Result<Self::Running, Problem> {
+    fn begin(&self, _: Choice, _: Incoming<'_>, (): &(), _: &S) -> Result<Self::Running, Refused> {
         Ok(ready(ReplyOf(Ok(None))))
     }
 }
@@ -232,7 +250,7 @@ pub(super) type AnyKept = Option<Box<dyn Any + Send + Sync>>;
 /// A handler of any type.
 pub(super) trait AnyHandler<S>: Send + Sync {
     fn keep<'a>(&'a self, parts: &'a mut Parts, state: &'a S) -> Keeping<'a, AnyKept>;
-    fn begin(&self, incoming: Incoming<'_>, kept: &AnyKept, state: &S) -> Result<Running, Problem>;
+    fn begin(&self, incoming: Incoming<'_>, kept: &AnyKept, state: &S) -> Result<Running, Refused>;
 }
 
 /// A handler whose type is forgotten.
@@ -261,7 +279,7 @@ impl<H: MessageHandler<M, S>, M, S: Sync> AnyHandler<S> for Erased<H, M, S> {
         })
     }
 
-    fn begin(&self, incoming: Incoming<'_>, kept: &AnyKept, state: &S) -> Result<Running, Problem> {
+    fn begin(&self, incoming: Incoming<'_>, kept: &AnyKept, state: &S) -> Result<Running, Refused> {
         let kept = match kept {
             Some(kept) => kept.downcast_ref(),
             None => self.nothing.get(),

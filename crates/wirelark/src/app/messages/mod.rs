@@ -37,6 +37,7 @@ mod events;
 mod extract;
 mod guard;
 mod handler;
+mod limit;
 mod reply;
 mod serving;
 
@@ -50,8 +51,9 @@ pub use self::extract::{Connection, FromMessage, Incoming, RequestId};
 pub use self::guard::{Guarded, guarded};
 use self::handler::{AnyHandler, Erased};
 #[doc(hidden)]
-pub use self::handler::{AnyRunning, Choice, Handling, Keeping};
+pub use self::handler::{AnyRunning, Choice, Handling, Keeping, Refused};
 pub use self::handler::{MessageHandler, PushOnly, push_only};
+pub use self::limit::{Limited, limited};
 pub use self::reply::IntoReply;
 #[doc(hidden)]
 pub use self::reply::ReplyOf;
@@ -179,6 +181,9 @@ pub enum MessagesError {
     /// A handler of an event that cannot be told from others.
     #[error("an event needs a name, such as `on(\"say\", say)`")]
     Unnamed,
+    /// A rate that no handler can be limited to.
+    #[error("{0}")]
+    Rate(Box<str>),
 }
 
 /// What can be added as a message route: an async function, [`on`] of several, [`push_only`], or [`messages`] of one of

@@ -13,15 +13,17 @@ use std::time::Duration;
 
 use axum::response::Response;
 use http::request::Parts;
+use wirelark_proto::contract::RateLimited;
 use wirelark_proto::{Kind, Message};
 
 use super::extract::{Incoming, RequestId};
-use super::handler::{AnyHandler, AnyKept, Choice, MessageHandler, Slot};
+use super::handler::{AnyHandler, AnyKept, Choice, MessageHandler, Refused, Slot};
 use super::reply::error_message;
 use crate::app::failure::Failure;
 use crate::app::socket::Socket;
 use crate::app::work::{Ended, Job, Work, problem_of};
 use crate::connection::Connection;
+use crate::rate::Meter;
 
 /// What all connections of a message route share.
 pub(super) struct Service<H, S> {
@@ -111,6 +113,8 @@ pub(super) struct Serving<H: MessageHandler<M, S>, M, S> {
     work: Work<Which>,
     /// Where handlers run, during a burst.
     slot: Option<Pin<Box<Slot<H::Running>>>>,
+    /// How often messages come, where that is limited; made for the first one.
+    meter: Option<Box<Meter>>,
     /// The number of the last message.
     last: u64,
     stage: Stage,
@@ -132,6 +136,7 @@ where
             kept,
             work: Work::none(),
             slot: None,
+            meter: None,
             last: 0,
             stage: Stage::Coming,
             marker: PhantomData,
@@ -183,17 +188,25 @@ where
         if !H::TAKES_MESSAGES {
             return;
         }
+        let in_time = self.check_rate();
         let Self { service, socket, kept, .. } = self;
         let begin = || {
             let incoming = Incoming::new(Some(message), socket, id, event);
+            in_time?;
             service.handler.begin(chosen?, incoming, &kept.handler, &service.state)
         };
         // Extractors run other people's code, and a handler may fail before there is a future of it.
         match catch_unwind(AssertUnwindSafe(begin)) {
             Ok(Ok(running)) => self.run(which, running, cx),
-            Ok(Err(problem)) => self.end(which, Err(Failure::Input(problem)), cx),
+            Ok(Err(Refused(failure))) => self.end(which, Err(failure), cx),
             Err(_) => self.end(which, Err(Failure::Panicked), cx),
         }
+    }
+
+    /// Counts a message, whatever it is.
+    fn check_rate(&mut self) -> Result<(), RateLimited> {
+        let Some(rate) = self.connection().route.limits.message_rate else { return Ok(()) };
+        self.meter.get_or_insert_with(|| Box::new(Meter::checked(rate))).check()
     }
 
     /// Most handlers end without waiting for anything, and then cost nothing but themselves.
@@ -238,7 +251,7 @@ where
                     self.end(which, ended, cx);
                 }
             }
-            Ok(Err(problem)) => self.end(which, Err(Failure::Problem(problem)), cx),
+            Ok(Err(Refused(failure))) => self.end(which, Err(failure), cx),
             Err(_) => self.end(which, Err(Failure::Panicked), cx),
         }
     }

@@ -1,0 +1,104 @@
+// `@wirelark/client/rates`: calls of a server that says how often it may be asked.
+//
+// It stands around a session and knows nothing of its inside, so that pages whose server limits nothing do not load it.
+
+import type { Calls, Contract } from "./contract.js";
+import { AbortError, OptionError, ServerError } from "./errors.js";
+import type { CallOptions, Session } from "./session.js";
+
+/** The call was made too often, and the server did not do it. */
+export class RateLimitedError extends ServerError {
+  override name = "RateLimitedError";
+  /** In how many milliseconds it may be made again. Until then calls of this name wait. */
+  readonly retryAfterMs: number;
+
+  constructor({ message, call, code, data, requestId }: ServerError, retryAfterMs: number) {
+    super({ id: requestId, error: message, rpc: call, code, data });
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+export interface PaceOptions {
+  /** How often a call is made again after the time that the server says; never unless set. */
+  readonly retries?: number | undefined;
+  /** How long a call may take, all of its waiting included, in milliseconds, unless the call says otherwise; 10000. */
+  readonly callTimeout?: number | undefined;
+}
+
+/** Until when calls of a name wait, and why. */
+interface Hold {
+  readonly until: number;
+  readonly error: RateLimitedError;
+}
+
+/**
+ * The calls of a session, at the server's pace: `const call = paced(session, { retries: 2 })`. One that came too often
+ * rejects with a `RateLimitedError`, or is made again as often as `retries` says; meanwhile those of its name wait. What
+ * would have to wait longer than it may take rejects at once. Make it once for a session: each has a memory of its own.
+ */
+export function paced<C extends Contract>(
+  session: Session<C>,
+  { retries = 0, callTimeout = 10_000 }: PaceOptions = {},
+): Calls<C, CallOptions> {
+  if (!Number.isInteger(retries) || retries < 0) {
+    throw new OptionError(`\`retries\` must be a whole number, 0 or more, not ${retries}`);
+  }
+  const held = new Map<string, Hold>();
+  type Call = (input: unknown, options?: CallOptions) => Promise<unknown>;
+  const calls = session.call as Readonly<Record<string, Call>>;
+  const around =
+    (name: string, call: Call): Call =>
+    async (input, options = {}) => {
+      const deadline = performance.now() + (options.timeout ?? callTimeout);
+      for (let left = retries; ; left -= 1) {
+        const hold = held.get(name);
+        const wait = (hold?.until ?? 0) - performance.now();
+        if (hold !== undefined && wait > 0) {
+          if (performance.now() + wait >= deadline) throw new RateLimitedError(hold.error, Math.ceil(wait));
+          await pause(session, wait, options.signal);
+        }
+        try {
+          // A timer may be late; a call without any time would be a mistake of the caller's.
+          const waited = hold !== undefined && deadline - performance.now();
+          const timeout = waited === false ? (options.timeout ?? callTimeout) : Math.max(1, waited);
+          return await call(input, { ...options, timeout });
+        } catch (error) {
+          const limited = rateLimited(error);
+          if (limited === undefined) throw error;
+          held.set(name, { until: performance.now() + limited.retryAfterMs, error: limited });
+          if (left === 0) throw limited;
+        }
+      }
+    };
+  const own = Object.entries(calls).map(([name, call]) => [name, around(name, call)]);
+  // Without a prototype, as the session's own.
+  return Object.assign(Object.create(null), Object.fromEntries(own)) as Calls<C, CallOptions>;
+}
+
+/** The error as one of a rate, if it is one that says when to come again. */
+function rateLimited(error: unknown): RateLimitedError | undefined {
+  if (!(error instanceof ServerError) || error.code !== "RATE_LIMITED") return undefined;
+  const { retry_after_ms: ms } = (error.data ?? {}) as { readonly retry_after_ms?: unknown };
+  return typeof ms === "number" && ms >= 0 ? new RateLimitedError(error, ms) : undefined;
+}
+
+/** So long, or until the session is closed: then the call is made, and says why it cannot be. */
+function pause<C extends Contract>(session: Session<C>, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(new AbortError(signal.reason, false));
+    const settle = (then: () => void) => () => {
+      clearTimeout(timer);
+      unsubscribe();
+      signal?.removeEventListener("abort", abort);
+      then();
+    };
+    const abort = settle(() => reject(new AbortError(signal?.reason, false)));
+    const timer = setTimeout(() => done(), ms);
+    signal?.addEventListener("abort", abort);
+    let unsubscribe = () => {};
+    const done = settle(resolve);
+    unsubscribe = session.onStatus((status) => {
+      if (status === "closed") done();
+    });
+  });
+}
