@@ -27,7 +27,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, S
 use sqlx::{Connection as _, SqliteConnection};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedMutexGuard, oneshot};
-use ulid::Ulid;
+use ulid::{Generator, Ulid};
 
 use crate::clock::{Clock, Millis, system_now};
 use crate::error::{OpenError, StoreError};
@@ -158,7 +158,9 @@ pub(crate) struct Store {
     /// Nothing once it is closed. One connection is all there is: SQLite writes one thing after the other anyway.
     connection: Arc<tokio::sync::Mutex<Option<SqliteConnection>>>,
     /// Jobs that wait for the connection. Whoever gets it stores all of them, so that a burst costs a few writes to the disk.
-    arriving: Arc<Mutex<Vec<(NewJob, Answer)>>>,
+    arriving: Arc<Mutex<Vec<(Ulid, NewJob, Answer)>>>,
+    /// Ids in the order of enqueuing, which is the order in which jobs are taken that are due in the same second.
+    ids: Mutex<Generator>,
     clock: Clock,
 }
 
@@ -194,7 +196,7 @@ impl Store {
             false => OpenError::Store(error),
         })?;
         let connection = Arc::new(tokio::sync::Mutex::new(Some(connection)));
-        Ok(Self { connection, arriving: Arc::default(), clock })
+        Ok(Self { connection, arriving: Arc::default(), ids: Mutex::new(Generator::new()), clock })
     }
 
     /// Lets go of the file. What is asked of the store afterwards fails.
@@ -211,7 +213,10 @@ impl Store {
     /// is stored or not.
     pub(crate) async fn add(&self, job: NewJob) -> Result<Added, StoreError> {
         let (answer, mut answered) = oneshot::channel();
-        self.arriving.lock().push((job, answer));
+        {
+            let mut arriving = self.arriving.lock();
+            arriving.push((self.next_id(), job, answer));
+        }
         let connection = tokio::select! {
             biased;
             answer = &mut answered => return answer.unwrap_or_else(|_| Err(StoreError::closed())),
@@ -220,17 +225,20 @@ impl Store {
         let arriving = Arc::clone(&self.arriving);
         let now = self.clock.now();
         // Whoever has given up is not waited for, and their job not stored.
-        let take = move || -> (Vec<NewJob>, Vec<Answer>) {
-            let arrived = std::mem::take(&mut *arriving.lock());
-            arrived.into_iter().filter(|(_, answer)| !answer.is_closed()).unzip()
+        let take = move || -> (Vec<(Ulid, NewJob)>, Vec<Answer>) {
+            let arrived = std::mem::take(&mut *arriving.lock()).into_iter();
+            arrived
+                .filter(|(.., answer)| !answer.is_closed())
+                .map(|(id, job, answer)| ((id, job), answer))
+                .unzip()
         };
         blocking(async move || {
             let mut connection = connection;
             let (jobs, answers) = take();
             let stored = in_transaction(&mut connection, async |store| {
                 let mut added = Vec::with_capacity(jobs.len());
-                for job in jobs {
-                    added.push(insert(store, job, now).await?);
+                for (id, job) in jobs {
+                    added.push(insert(store, id, job, now).await?);
                 }
                 Ok(added)
             });
@@ -334,14 +342,14 @@ impl Store {
 
     /// Notes that a schedule fires, and stores its run unless `most` of them have not ended. Whether it was stored.
     pub(crate) async fn fire(&self, fired: Millis, run: NewJob, most: usize) -> Result<bool, StoreError> {
-        let now = self.clock.now();
+        let (id, now) = (self.next_id(), self.clock.now());
         self.with(async move |store| {
             let note = sqlx::query("UPDATE WirelarkSchedules SET fired = ? WHERE lane = ?");
             note.bind(signed(fired)).bind(&*run.lane).execute(&mut *store).await?;
             if unfinished(store, &run.lane).await? >= most {
                 return Ok(false);
             }
-            insert(store, run, now).await?;
+            insert(store, id, run, now).await?;
             Ok(true)
         })
         .await
@@ -366,6 +374,11 @@ impl Store {
     /// Throws away what is done and no longer asked for, and the oldest dead letters beyond the limit.
     pub(crate) async fn sweep(&self) -> Result<(), StoreError> {
         self.with(async |store| sweep(store).await).await
+    }
+
+    fn next_id(&self) -> Ulid {
+        // Out of ids within one millisecond, which takes 2^80 of them: any other will do.
+        self.ids.lock().generate().unwrap_or_else(|_| Ulid::generate())
     }
 
     /// Does something in a transaction. Dropped before it is ready, it is done nevertheless once it has begun.
@@ -440,7 +453,12 @@ async fn take_back(store: &mut SqliteConnection, lanes: &[LaneKey]) -> Result<()
     sweep(store).await
 }
 
-async fn insert(store: &mut SqliteConnection, job: NewJob, now: Millis) -> Result<Added, StoreError> {
+async fn insert(
+    store: &mut SqliteConnection,
+    id: Ulid,
+    job: NewJob,
+    now: Millis,
+) -> Result<Added, StoreError> {
     let NewJob { lane, payload, user, due, attempts, key } = job;
     if let Some(key) = &key {
         let taken = sqlx::query_scalar("SELECT id FROM Jobs WHERE job_type = ? AND idempotency_key = ?");
@@ -456,7 +474,6 @@ async fn insert(store: &mut SqliteConnection, job: NewJob, now: Millis) -> Resul
     if let Some(user) = user {
         metadata.replace("user", user);
     }
-    let id = Ulid::generate();
     let mut task = TaskBuilder::new(payload)
         .with_metadata(metadata)
         .task_id(TaskId::from_ulid(id))

@@ -270,6 +270,18 @@ async fn no_more_run_at_once_than_may() {
     host.close().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn jobs_begin_in_the_order_they_were_enqueued_in() {
+    let (jobs, host, mut heard) = start(NUMBERS.concurrency(1), succeed).await;
+    for number in 0..200 {
+        enqueue(&jobs, number).await;
+    }
+    for number in 0..200 {
+        assert_eq!(heard.next().await.number, number);
+    }
+    host.close().await;
+}
+
 /// A file of its own for a test, gone with it.
 struct TempStore(PathBuf);
 
