@@ -349,6 +349,18 @@ async fn a_job_that_ends_on_the_way_down_is_done() {
     host.close().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_does_not_hold_up_the_way_down() {
+    let (jobs, host, mut heard) = start(NUMBERS, succeed).await;
+    enqueue(&jobs, 1).await;
+    heard.expect(&[(1, 1)]).await;
+    // Whatever the lane asks of its store fails from here on.
+    jobs.close().await;
+    let start = Instant::now();
+    host.close().await;
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
 #[tokio::test]
 async fn a_store_has_one_owner() {
     let store = TempStore::new();
