@@ -166,7 +166,7 @@ mod tests {
     const NOW: Millis = 1_767_225_600_000;
 
     #[track_caller]
-    fn check_timeout(schedule: Schedule, expected: u64) {
+    fn check_timeout(schedule: &Schedule, expected: u64) {
         let (_, limits) = schedule.check(NOW).expect("a good schedule");
         assert_eq!(limits.timeout, Duration::from_secs(expected));
     }
@@ -174,11 +174,11 @@ mod tests {
     #[test]
     fn a_run_may_not_take_longer_than_the_time_between_two() {
         let at = |cron: &str| Schedule::new("s", cron);
-        check_timeout(at("* * * * * *"), 1);
-        check_timeout(at("* * * * *"), 60);
-        check_timeout(at("@daily"), 300);
-        check_timeout(at("never"), 300);
-        check_timeout(at("@daily").timeout(Duration::from_secs(900)), 900);
+        check_timeout(&at("* * * * * *"), 1);
+        check_timeout(&at("* * * * *"), 60);
+        check_timeout(&at("@daily"), 300);
+        check_timeout(&at("never"), 300);
+        check_timeout(&at("@daily").timeout(Duration::from_secs(900)), 900);
         for (cron, timeout) in [("@daily", 901), ("* * * * *", 61), ("never", 901), ("@daily", 0)] {
             let error =
                 at(cron).timeout(Duration::from_secs(timeout)).check(NOW).expect_err("too long or too short");
