@@ -4,10 +4,12 @@
 mod demo;
 mod flood;
 mod lifecycle;
+mod presence;
 mod rooms;
 mod rpc;
 mod rpc_room;
 mod secure;
+mod users;
 mod values;
 
 use std::time::Duration;
@@ -48,6 +50,7 @@ pub fn app() -> App {
     let app = flood::add_to(app);
     let app = lifecycle::add_to(app);
     let app = rooms::add_to(app);
+    let app = presence::add_to(users::add_to(app));
     let app = secure::add_to(app);
     let app = rpc_room::add_to(rpc::add_to(app));
     values::add_to(app)

@@ -139,7 +139,7 @@ async fn a_hub_sends_to_and_closes_single_connections() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(host.hub().send_to(known[0], "too late").counted().await.offline, 1);
+    assert_eq!(host.hub().send_to(known[0], "too late").counted().await.closed, 1);
     assert!(!host.hub().close(known[0], wirelark::CloseCode::POLICY, "").await);
     host.close().await;
 }

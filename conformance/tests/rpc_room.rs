@@ -143,7 +143,11 @@ async fn a_token_binds_its_user_and_none_is_needed(host: Host) {
     let nobody = enter(&host, "lobby", "ada").await;
     ada.who().await.unwrap();
     let pushes = host.hub().contract::<RpcRoom>();
-    assert_eq!(pushes.user("ada", user("ada")).await.queued, 1, "her own connection, not that of her name");
+    assert_eq!(
+        pushes.user("ada").push(user("ada")).await.queued,
+        1,
+        "her own connection, not that of her name"
+    );
     assert_eq!(ada.expect_said(|_, _, _| true).await.1, "to ada");
     nobody.say("nothing was before this").await.unwrap();
     assert_eq!(nobody.expect_said(|_, _, _| true).await.1, "nothing was before this");

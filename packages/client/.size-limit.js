@@ -5,12 +5,13 @@ const all = { gzip: true };
 export default [
   { ...all, name: "core", path: "dist/index.js", import: "{ connect }", limit: "6 KB" },
   { ...all, name: "core, with everything it exports", path: "dist/index.js", limit: "6.5 KB" },
+  { ...all, name: "presence", path: "dist/presence.js", limit: "1.5 KB" },
   { ...all, name: "raw", path: "dist/raw.js", import: "{ openSocket }", limit: "2 KB" },
   {
     ...all,
-    name: "react, beside the core and raw",
+    name: "react, beside the core, presence and raw",
     path: "dist/react.js",
-    ignore: ["@wirelark/client", "@wirelark/client/raw"],
+    ignore: ["@wirelark/client", "@wirelark/client/presence", "@wirelark/client/raw"],
     limit: "2 KB",
   },
   { ...all, name: "share, in a page", path: "dist/share.js", import: "{ shared }", limit: "2 KB" },

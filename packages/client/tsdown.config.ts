@@ -4,6 +4,7 @@ export default defineConfig({
   entry: [
     "src/index.ts",
     "src/msgpack.ts",
+    "src/presence.ts",
     "src/raw.ts",
     "src/react.ts",
     "src/schema.ts",

@@ -7,6 +7,7 @@ export default defineConfig({
   resolve: {
     // The React entry uses the others by their public names, as everybody does.
     alias: [
+      { find: /^@wirelark\/client\/presence$/, replacement: source("presence") },
       { find: /^@wirelark\/client\/raw$/, replacement: source("raw") },
       { find: /^@wirelark\/client\/schema$/, replacement: source("schema") },
       { find: /^@wirelark\/client$/, replacement: source("index") },

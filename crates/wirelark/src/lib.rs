@@ -21,7 +21,8 @@
 //!
 //! - [`App`] holds routes, options and layers, and serves them, or becomes an [`axum::Router`].
 //! - [`Socket`] is one connection whose messages a handler receives and sends.
-//! - [`Hub`] sends to a room, to everyone or to one connection, from anywhere.
+//! - [`Hub`] sends to users on all their devices, to a room, to everyone or to one connection, from anywhere.
+//! - [`presence`] tells those who watch a room who is there.
 //! - [`Options`] are the limits of a route; all of them have a default, and all of them are on.
 //! - [`auth`] tells who connects before the connection exists.
 //! - [`hooks`] look on while messages pass, and when something goes wrong.
@@ -92,6 +93,13 @@ pub mod hooks {
     pub use crate::connection::hooks::{Hooks, Received, Report, ReportKind, Sent};
 }
 
+/// Who is in a room, for those who watch it; see [`Room::presence`].
+pub mod presence {
+    pub use crate::hub::presence::{
+        Attendee, Left, Listed, METADATA_BYTES_MAX, Member, Metadata, News, Presence, PresenceError,
+    };
+}
+
 /// What macros expand to.
 #[doc(hidden)]
 pub mod __private {
@@ -107,7 +115,10 @@ pub use crate::app::{
 };
 pub use crate::connection::hooks::Hooks;
 pub use crate::connection::{Closed, ClosedBy, ConnectionId, SendError};
-pub use crate::hub::{Busy, Delivered, Hub, InvalidRoom, Publish, Room, RoomName, Target};
+pub use crate::hub::{
+    Busy, Delivered, Excepted, Hub, InvalidRoom, Publish, Recipients, RecipientsError, Room, RoomName,
+    Target, USERS_MAX,
+};
 pub use crate::limits::{OptionError, Options, SlowClient, UpgradeRate};
 #[cfg(feature = "tls")]
 pub use crate::net::tls::{Tls, TlsError};

@@ -263,7 +263,7 @@ async fn tell(Path(whom): Path<String>, hub: Hub, text: String) -> Json<[usize; 
     let pushes = hub.contract::<Talk>();
     let push = Talk::said("http".to_owned(), text);
     let delivered = match whom.split_once(':') {
-        Some(("user", user)) => pushes.user(user, push).await,
+        Some(("user", user)) => pushes.user(user).push(push).await,
         Some(("room", room)) => pushes.room(format!("/talk/{room}")).expect("a room's name").push(push).await,
         _ => pushes.everyone(push).await,
     };

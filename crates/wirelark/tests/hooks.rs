@@ -370,7 +370,7 @@ async fn pushes_are_heard_by_name_and_in_the_receivers_format() {
         host.advance(Duration::from_millis(1)).await;
     }
     room.push(Talk::said("to you".into())).await;
-    pushes.user("ada", Talk::said("to you".into())).await;
+    pushes.user("ada").push(Talk::said("to you".into())).await;
     let packed = msgpack.expect_bytes().await;
     let both = [sent(Kind::Text, push.to_string().len()), sent(Kind::Binary, packed.len())];
     assert_eq!(heard.take(), [both.clone(), both].concat());

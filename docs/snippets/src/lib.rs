@@ -27,6 +27,9 @@ pub mod authentication {}
 #[doc = include_str!("../../src/jobs.md")]
 pub mod jobs {}
 
+#[doc = include_str!("../../src/users.md")]
+pub mod users {}
+
 #[doc = include_str!("../../src/memory.md")]
 pub mod memory {}
 

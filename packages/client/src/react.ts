@@ -17,6 +17,14 @@ import {
   type Status,
 } from "@wirelark/client";
 import {
+  type Member,
+  memberOf,
+  type NewsName,
+  type PresenceState,
+  type WatchOptions,
+  watchPresence,
+} from "@wirelark/client/presence";
+import {
   type Message,
   type RawOptions,
   RawSocket,
@@ -153,6 +161,50 @@ export function useCall<C extends Contract, Name extends CallName<C>>(
   return { call, ...state };
 }
 
+export interface UsePresenceOptions<Meta, C extends Contract = Contract> {
+  /** Has the server begin to watch; see `watchPresence`. */
+  readonly watch?: ((session: Session<C>) => unknown) | undefined;
+  /** The id of whoever is at this page. */
+  readonly self?: string | undefined;
+  /** The order of the members; by id unless set. */
+  readonly sort?: ((a: Member<Meta>, b: Member<Meta>) => number) | undefined;
+}
+
+/** Who is in a room. */
+export interface UsedPresence<Meta> extends PresenceState<Meta> {
+  /** Whoever is at this page, where `self` says who that is and the server knows. */
+  readonly me: Member<Meta> | undefined;
+}
+
+/**
+ * Who is in the room of the session, for contracts with a push of news. Components that ask for the same share a list, and
+ * whoever comes later has it at once.
+ */
+export function usePresence<C extends Contract, Meta = unknown>(
+  contract: C,
+  push: NewsName<C> & PushName<C>,
+  options: UsePresenceOptions<Meta, C> = {},
+): UsedPresence<Meta> {
+  const session = useSession(contract);
+  const latest = useRef(options.watch);
+  useEffect(() => {
+    latest.current = options.watch;
+  });
+  const watches = options.watch !== undefined;
+  const presence = useMemo(() => {
+    const watch: WatchOptions = watches ? { watch: () => latest.current?.(session) } : {};
+    return watchPresence<C, NewsName<C>, Meta>(session, push, watch);
+  }, [session, push, watches]);
+  const subscribe = useCallback((changed: () => void) => presence.subscribe(changed), [presence]);
+  const snapshot = () => presence.state;
+  const state = useSyncExternalStore(subscribe, snapshot, snapshot);
+  const { self, sort } = options;
+  return useMemo(() => {
+    const members = sort === undefined ? state.members : [...state.members].sort(sort);
+    return { ...state, members, me: memberOf(members, self) };
+  }, [state, self, sort]);
+}
+
 /** A raw socket and its state. */
 export interface UsedSocket<Sent extends Sendable = Sendable> extends RawState {
   readonly send: (message: Sent) => boolean;
@@ -197,4 +249,4 @@ function useLife(start: () => void, stop: () => void): void {
   }, [start, stop]);
 }
 
-export type { Message, RawOptions, RawState, Route, Sendable };
+export type { Member, Message, RawOptions, RawState, Route, Sendable };

@@ -6,12 +6,14 @@ import { act, type ReactNode, StrictMode, useEffect } from "react";
 import { createRoot, hydrateRoot, type Root } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, describe, expect, expectTypeOf, test, vi } from "vitest";
+import type { Member, News } from "../src/presence.js";
 import type { RawOptions } from "../src/raw.js";
 import {
   SessionProvider,
   type UsedCall,
   type UsedSocket,
   useCall,
+  usePresence,
   usePush,
   useSession,
   useSocket,
@@ -311,5 +313,91 @@ describe("a raw socket", () => {
     await on(() => fake.sockets[0]?.open());
     expect(text()).toBe("open - -");
     expect(renderToString(<Raw options={{ url: "/x", key: null }} />)).toBe("closed - -");
+  });
+});
+
+describe("presence", () => {
+  const lobby = {
+    name: "Lobby",
+    calls: { watch: {} },
+    pushes: { presence: { body: unchecked<News>() } },
+  } as const;
+  const snapshot = (...users: string[]) => ({
+    seq: 0,
+    snapshot: users.map((user) => ({ user, meta: null })),
+  });
+
+  function Names({ of = "", self }: { of?: string; self?: string }) {
+    const { members, me, loading } = usePresence(lobby, "presence", {
+      watch: (session) => session.call.watch(),
+      self,
+      sort: byNameDown,
+    });
+    const names = members.map(({ user }) => user).join(" ");
+    return <i>{`${of}${loading ? "loading " : ""}${names}${me ? `, I am ${me.user}` : ""};`}</i>;
+  }
+  const byNameDown = (a: Member, b: Member) => ((a.user ?? "") < (b.user ?? "") ? 1 : -1);
+
+  test("is the same list in all components, asked for once, and at once in those that come later", async () => {
+    const fake = fakeWebSocket();
+    const page = (parts: ReactNode) => (
+      <SessionProvider contract={lobby} options={{ url: "ws://host/lobby", webSocket: fake.webSocket }}>
+        {parts}
+      </SessionProvider>
+    );
+    const [one, other] = [<Names key="1" of="1: " self="ada" />, <Names key="2" of="2: " />];
+    await render(page(one));
+    expect(text()).toBe("1: loading ;");
+    const socket = () => fake.sockets.at(-1) as FakeSocket;
+    await on(() => socket().open());
+    expect(socket().requests).toHaveLength(1);
+    await on(() => socket().push("presence", snapshot("ada", "bob")));
+    expect(text()).toBe("1: bob ada, I am ada;");
+    await render(page([one, other]));
+    expect([text(), socket().requests.length]).toEqual(["1: bob ada, I am ada;2: bob ada;", 1]);
+
+    // A reconnect: the list stays until there is a new one.
+    await on(() => socket().end(1006));
+    expect(text()).toBe("1: loading bob ada, I am ada;2: loading bob ada;");
+    await render(page(other));
+    expect(text()).toBe("2: loading bob ada;");
+    await unmount();
+  });
+
+  test("is exact under a storm of reconnects", async () => {
+    const fake = fakeWebSocket();
+    let session: Session<typeof lobby> | undefined;
+    const Part = () => {
+      session = useSession(lobby);
+      return null;
+    };
+    await render(
+      <SessionProvider contract={lobby} options={{ url: "ws://host/lobby", webSocket: fake.webSocket }}>
+        <Part />
+        <Names />
+      </SessionProvider>,
+    );
+    for (let round = 0; round < 20; round++) {
+      await on(() => void session?.connect());
+      const socket = fake.sockets.at(-1) as FakeSocket;
+      await on(() => socket.open());
+      expect(socket.requests).toHaveLength(1);
+      await on(() => {
+        // Everybody of the round before is gone, and not mentioned by anybody.
+        socket.push("presence", snapshot(`a${round}`, `b${round}`));
+        socket.push("presence", {
+          seq: 1,
+          joined: [{ user: `c${round}`, meta: 1 }],
+          updated: [],
+          left: [{ user: `a${round}` }],
+        });
+      });
+      expect(text()).toBe(`c${round} b${round};`);
+      await on(() => socket.end(1006));
+      expect(text()).toBe(`loading c${round} b${round};`);
+      // What still comes of a connection that has ended is not heard.
+      await on(() => socket.push("presence", snapshot("ghost")));
+      expect(text()).toBe(`loading c${round} b${round};`);
+    }
   });
 });

@@ -16,7 +16,9 @@ import { fakeWebSocket } from "../src/testing.js";
 const readme = readFileSync(new URL("../README.md", `file://${import.meta.dirname}/`), "utf8");
 const block = (language: string, nth = 1) =>
   readme.split(`\`\`\`${language}\n`)[nth]?.split("\n```")[0] ?? "";
-const [first, second, third] = [block("ts"), block("tsx"), block("ts", 2)];
+const [first, second, third, fourth] = [block("ts"), block("tsx"), block("ts", 2), block("tsx", 2)];
+/** What the fourth takes for granted. */
+const generated = 'import { lobby } from "./generated/conformance.js";';
 
 afterEach(() => void vi.unstubAllGlobals());
 
@@ -32,7 +34,9 @@ test("they have no errors of types", () => {
   const host = ts.createCompilerHost(options);
   const { readFile, fileExists } = host;
   host.readFile = (name) =>
-    name === path ? `${[first, second, third].join("\n")}\nexport { page };\n` : readFile(name);
+    name === path
+      ? `${[first, second, third, generated, fourth].join("\n")}\nexport { page, People };\n`
+      : readFile(name);
   host.fileExists = (name) => name === path || fileExists(name);
   host.getSourceFile = (name, version) => {
     const text = host.readFile(name);

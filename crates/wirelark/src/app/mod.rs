@@ -18,6 +18,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -47,12 +48,15 @@ use self::terms::Terms;
 pub use self::upgrade::{Gone, Upgrade};
 use crate::budget::Budget;
 use crate::connection::{Hooks, RouteContext};
-use crate::hub::Hub;
+use crate::hub::{Hub, UserHooks};
 use crate::limits::{OptionError, Options};
 use crate::observe::{Observer, Rejection};
 
 /// Bytes all connections together may hold for slow clients, unless set: 256 MiB.
 const BUDGET_BYTES: usize = 256 * 1024 * 1024;
+
+/// Somebody who left yesterday is not here any more.
+const OFFLINE_GRACE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A realtime app: routes, their limits, and the layers around them.
 ///
@@ -83,6 +87,7 @@ pub struct App<S = ()> {
     budget_bytes: usize,
     shards: Option<usize>,
     alongside: Alongside,
+    user_hooks: UserHooks,
     #[cfg(feature = "prometheus")]
     metrics: Option<Box<str>>,
 }
@@ -111,6 +116,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
             budget_bytes: BUDGET_BYTES,
             shards: None,
             alongside: Alongside::default(),
+            user_hooks: UserHooks::default(),
             #[cfg(feature = "prometheus")]
             metrics: None,
         }
@@ -253,6 +259,47 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
+    /// Is told that a user is online: with the first connection that is authenticated as this user.
+    ///
+    /// `hook` is called before [`Recipients::is_online`](crate::Recipients::is_online) says so, where it happens, so that
+    /// it must not wait; an `async` one begins to run afterwards. What it returns runs in a task of its own, for at most
+    /// 10 s, and after the earlier runs for the same user. A panic is reported in the log and harms nobody.
+    ///
+    /// ```
+    /// # use wirelark::{App, Hub};
+    /// App::new()
+    ///     .on_online(async |user: String, hub: Hub| hub.broadcast(format!("{user} is here")).await)
+    ///     .on_offline(async |user: String, hub: Hub| hub.broadcast(format!("{user} has left")).await)
+    /// # ;
+    /// ```
+    pub fn on_online<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: Fn(String, Hub) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.user_hooks.online = Some(Arc::new(move |user, hub| Box::pin(hook(user, hub))));
+        self
+    }
+
+    /// Is told that a user is offline: the last connection has ended, and no other came within the
+    /// [grace period](Self::offline_grace). It is called and run as the hook of [`on_online`](Self::on_online) is, and
+    /// hears of each user in turn with that one. A server that stops takes nobody offline.
+    pub fn on_offline<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: Fn(String, Hub) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.user_hooks.offline = Some(Arc::new(move |user, hub| Box::pin(hook(user, hub))));
+        self
+    }
+
+    /// How long a user without a connection still counts as online; 5 s unless set, at most a day. Whoever comes back
+    /// within it was never away.
+    pub fn offline_grace(mut self, grace: Duration) -> Self {
+        self.user_hooks.grace = grace;
+        self
+    }
+
     /// Checks every option and makes the router.
     ///
     /// # Errors
@@ -265,7 +312,10 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         let recorder = None;
         let observer = Arc::new(Observer::with_recorder(recorder));
         let budget = Arc::new(Budget::new(self.budget_bytes));
-        let hub = Hub::new(shards, Arc::clone(&observer), Arc::clone(&budget));
+        if self.user_hooks.grace > OFFLINE_GRACE_MAX {
+            return Err(BuildError::OfflineGrace(self.user_hooks.grace));
+        }
+        let hub = Hub::new(shards, Arc::clone(&observer), Arc::clone(&budget), self.user_hooks);
 
         let Scope { router, routes, problems, terms, .. } = self.root;
         if let Some(problem) = problems.into_iter().next() {
@@ -570,6 +620,9 @@ pub enum BuildError {
         /// What is wrong.
         error: ContractError,
     },
+    /// A grace period nobody can have meant.
+    #[error("an offline grace of {0:?} is too long: give at most a day, such as `Duration::from_secs(5)`")]
+    OfflineGrace(Duration),
     /// A path that does not begin with a slash.
     #[error("route {0:?} does not begin with a slash: write \"/{0}\"")]
     Path(Box<str>),

@@ -17,7 +17,8 @@ use super::json::JsonSocket;
 use crate::connection::{
     Batch, Closed, ConflationKey, Connection, ConnectionId, SendError, Unsent, User, Wish,
 };
-use crate::hub::{Hub, InvalidRoom, Room, RoomName};
+use crate::hub::presence::Attendee;
+use crate::hub::{Excepted, Hub, InvalidRoom, Room, RoomName};
 
 /// One open WebSocket connection: the last argument of a socket handler.
 ///
@@ -173,6 +174,18 @@ impl Socket {
     /// How the connection ended, once it has.
     pub fn closed(&self) -> Option<Closed> {
         self.connection().closed()
+    }
+}
+
+impl From<&Socket> for Excepted {
+    fn from(socket: &Socket) -> Self {
+        socket.id().into()
+    }
+}
+
+impl From<&Socket> for Attendee {
+    fn from(socket: &Socket) -> Self {
+        Self::new(socket.connection())
     }
 }
 
@@ -398,6 +411,18 @@ impl Sender {
     /// Bytes queued and not yet taken by the kernel.
     pub fn queued_bytes(&self) -> usize {
         self.connection.queued_bytes()
+    }
+}
+
+impl From<&Sender> for Excepted {
+    fn from(sender: &Sender) -> Self {
+        sender.id().into()
+    }
+}
+
+impl From<&Sender> for Attendee {
+    fn from(sender: &Sender) -> Self {
+        Self::new(&sender.connection)
     }
 }
 

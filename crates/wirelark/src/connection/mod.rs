@@ -470,9 +470,9 @@ impl Connection {
         self.user.lock().clone()
     }
 
-    /// From now on `user` is at the other end. Who was before.
-    pub(crate) fn set_user(&self, user: User) -> Option<User> {
-        self.user.lock().replace(user)
+    /// From now on `user` is at the other end.
+    pub(crate) fn set_user(&self, user: User) {
+        *self.user.lock() = Some(user);
     }
 
     /// The receiving half is gone: whatever arrives is counted and dropped.
@@ -542,13 +542,40 @@ impl Connection {
     pub(crate) fn deliver(&self, frame: &SharedFrame, key: Option<ConflationKey>) -> (Delivery, bool) {
         let mut outbound = self.outbound.lock();
         let delivery = self.offer_shared(&mut outbound, frame, key);
-        let must_flush = outbound.may_flush() && outbound.needs_flush() && !outbound.dirty;
-        outbound.dirty |= must_flush;
+        let must_flush = outbound.promise_flush();
         drop(outbound);
         if self.route.hooks.hear_sent() && delivery == Delivery::Queued {
             self.sent_shared(frame);
         }
         (delivery, must_flush)
+    }
+
+    /// Queues frames that only make sense together and that no policy may drop. False, if there was no room for all of
+    /// them; and whether the caller must [`flush`](Self::flush) the connection afterwards.
+    pub(crate) fn deliver_all(&self, frames: &[Arc<SharedFrame>]) -> (bool, bool) {
+        let mut outbound = self.outbound.lock();
+        let mut queued = 0;
+        let mut complete = true;
+        for frame in frames {
+            let (encoded, kind) = frame.encoded(self.format, self.compression.as_ref());
+            // Like an answer: where there is no room, whoever sends it decides.
+            let wish = frame.push_class().map_or(Wish::Answer, |class| Wish::Push(*class));
+            match outbound.offer(encoded, kind, wish, &self.route) {
+                Offer::Queued => queued += 1,
+                // Nothing will be missed by somebody who is going.
+                Offer::Closed => break,
+                Offer::Dropped | Offer::Full(_) => {
+                    complete = false;
+                    break;
+                }
+            }
+        }
+        let must_flush = outbound.promise_flush();
+        drop(outbound);
+        if self.route.hooks.hear_sent() {
+            frames[..queued].iter().for_each(|frame| self.sent_shared(frame));
+        }
+        (complete, must_flush)
     }
 
     /// Sends a burst, in one write where the connection keeps up, and says of each message what became of it.

@@ -402,6 +402,13 @@ impl Outbound {
         }
     }
 
+    /// Whether the caller must flush, and has promised to.
+    pub(crate) fn promise_flush(&mut self) -> bool {
+        let must_flush = self.may_flush() && self.needs_flush() && !self.dirty;
+        self.dirty |= must_flush;
+        must_flush
+    }
+
     /// Messages this connection has dropped by policy.
     pub(crate) fn dropped_messages(&self) -> u64 {
         self.dropped

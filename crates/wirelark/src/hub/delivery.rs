@@ -44,9 +44,9 @@ pub struct Delivered {
     pub queued: usize,
     /// Connections whose policy dropped or conflated a message for it.
     pub dropped: usize,
-    /// Connections that were closing, or were closed because they read too slowly.
+    /// Connections that had ended or were closing, or were closed because they read too slowly.
     pub closed: usize,
-    /// Connections that no longer exist.
+    /// Users who had no connection. Only a message to users has any.
     pub offline: usize,
     /// Connections whose route's `message_bytes` is smaller than the message. They stay open and get nothing of
     /// it; where it was a push, they are told that they missed one.
@@ -69,6 +69,18 @@ impl Delivered {
         self.closed += other.closed;
         self.offline += other.offline;
         self.too_large += other.too_large;
+    }
+}
+
+/// Whom a message leaves out: a connection by its id, or the [`Socket`](crate::Socket) or
+/// [`Session`](crate::contract::Session) that a handler has at hand. Those are better, because they stay right where a
+/// session goes on with another connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Excepted(ConnectionId);
+
+impl From<ConnectionId> for Excepted {
+    fn from(connection: ConnectionId) -> Self {
+        Self(connection)
     }
 }
 
@@ -99,6 +111,8 @@ pub struct Publish {
     hub: Hub,
     target: Target,
     except: Vec<ConnectionId>,
+    /// Users it is for who have no connection.
+    offline: usize,
     frame: Arc<SharedFrame>,
     room_in_mailbox: Option<Waiting>,
 }
@@ -117,18 +131,22 @@ impl Publish {
     }
 
     pub(crate) fn shared(hub: Hub, target: Target, frame: SharedFrame) -> Self {
-        Self { hub, target, except: Vec::new(), frame: Arc::new(frame), room_in_mailbox: None }
+        Self { hub, target, except: Vec::new(), offline: 0, frame: Arc::new(frame), room_in_mailbox: None }
     }
 
-    /// Leaves one connection out, such as the sender.
-    pub fn except(mut self, connection: ConnectionId) -> Self {
-        self.except.push(connection);
+    pub(super) fn with_offline(self, offline: usize) -> Self {
+        Self { offline, ..self }
+    }
+
+    /// Leaves somebody out, such as the sender: `.except(&socket)`, `.except(&session)`, or a connection by its id.
+    pub fn except(mut self, who: impl Into<Excepted>) -> Self {
+        self.except.push(who.into().0);
         self
     }
 
-    /// Leaves these connections out.
-    pub fn except_all(mut self, connections: impl IntoIterator<Item = ConnectionId>) -> Self {
-        self.except.extend(connections);
+    /// Leaves all of these out.
+    pub fn except_all<E: Into<Excepted>>(mut self, who: impl IntoIterator<Item = E>) -> Self {
+        self.except.extend(who.into_iter().map(|who| who.into().0));
         self
     }
 
@@ -136,7 +154,7 @@ impl Publish {
     pub async fn counted(mut self) -> Delivered {
         let mut answers = Vec::new();
         std::future::poll_fn(|cx| self.poll_mail(cx, Some(&mut answers))).await;
-        let mut delivered = Delivered::default();
+        let mut delivered = Delivered { offline: self.offline, ..Delivered::default() };
         for answer in answers {
             // A shard that stops answers nobody; its connections are gone.
             delivered.absorb(answer.await.unwrap_or_default());

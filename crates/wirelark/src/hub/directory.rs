@@ -28,6 +28,18 @@ pub(crate) struct Entry {
     open: bool,
     /// Most connections are in one room, which then takes no memory of its own.
     pub(crate) rooms: SmallVec<[RoomName; 1]>,
+    /// Rooms whose presence it takes part in; boxed, as most connections have none.
+    #[allow(clippy::box_collection, reason = "one word in every connection, where a vector would be three")]
+    pub(crate) attending: Option<Box<Vec<RoomName>>>,
+}
+
+/// What a connection that is going leaves behind.
+#[derive(Debug, Default)]
+pub(crate) struct Closed {
+    pub(crate) rooms: SmallVec<[RoomName; 1]>,
+    /// Rooms whose presence it takes part in.
+    #[allow(clippy::box_collection, reason = "as the entry has it")]
+    pub(crate) attending: Option<Box<Vec<RoomName>>>,
 }
 
 impl Directory {
@@ -65,13 +77,13 @@ impl Directory {
     }
 
     /// The connection is going: its rooms, to be left, and no more can be joined.
-    pub(crate) fn close(&self, id: ConnectionId) -> SmallVec<[RoomName; 1]> {
+    pub(crate) fn close(&self, id: ConnectionId) -> Closed {
         match self.slots.lock().entry(id) {
             Some(entry) => {
                 entry.open = false;
-                std::mem::take(&mut entry.rooms)
+                Closed { rooms: std::mem::take(&mut entry.rooms), attending: entry.attending.take() }
             }
-            None => SmallVec::new(),
+            None => Closed::default(),
         }
     }
 
@@ -138,7 +150,12 @@ mod tests {
 
     #[test]
     fn an_old_id_misses_the_slots_next_user() {
-        let hub = Hub::new(1, Default::default(), std::sync::Arc::new(crate::budget::Budget::new(1)));
+        let hub = Hub::new(
+            1,
+            Default::default(),
+            std::sync::Arc::new(crate::budget::Budget::new(1)),
+            Default::default(),
+        );
         let first = hub.reserve().expect("room for one").take();
         let directory = &hub.inner.shards[0].directory;
         assert!(directory.entry(first).is_none(), "a reserved place can join nothing");
@@ -155,7 +172,12 @@ mod tests {
 
     #[test]
     fn a_reservation_that_is_dropped_gives_its_place_back() {
-        let hub = Hub::new(1, Default::default(), std::sync::Arc::new(crate::budget::Budget::new(1)));
+        let hub = Hub::new(
+            1,
+            Default::default(),
+            std::sync::Arc::new(crate::budget::Budget::new(1)),
+            Default::default(),
+        );
         drop(hub.reserve());
         assert_eq!(hub.connection_count(), 0);
     }

@@ -42,13 +42,20 @@ pub(crate) enum Mail {
         connection: ConnectionId,
     },
     Deliver(Deliver),
+    /// News of a room for its watchers, who may be of other shards too: each gets all frames, in order. The answer is who
+    /// had no room for all of them.
+    News {
+        to: Arc<[ConnectionId]>,
+        frames: Arc<[Arc<SharedFrame>]>,
+        reply: oneshot::Sender<Vec<ConnectionId>>,
+    },
     Members {
         room: RoomName,
         reply: oneshot::Sender<Vec<ConnectionId>>,
     },
-    /// Closes one connection, or all.
+    /// Closes some connections, or all. It may name connections of other shards too.
     Close {
-        connection: Option<ConnectionId>,
+        connections: Option<Arc<[ConnectionId]>>,
         frame: CloseFrame,
         reply: Option<oneshot::Sender<usize>>,
     },
@@ -91,7 +98,11 @@ impl Deliver {
     }
 
     fn bytes(&self) -> usize {
-        self.frame.len() + MAIL_OVERHEAD_BYTES
+        let named = match &self.target {
+            Target::Connections(ids) => size_of_val(&**ids),
+            _ => 0,
+        };
+        self.frame.len() + named + MAIL_OVERHEAD_BYTES
     }
 }
 

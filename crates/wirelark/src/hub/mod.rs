@@ -4,22 +4,28 @@
 //! spread over *shards*. A shard is one task that owns its connections' places in rooms and their timers;
 //! everybody else sends it mail.
 //!
-//! Lock order: a connection's directory entry, then a room's or a user's stripe, then a mailbox. Never two stripes,
-//! never across an await, user code or I/O.
+//! Lock order: a connection's directory entry, then a stripe (of a room, a room's presence or a user), then a mailbox or
+//! the deadlines. Never two stripes, never across an await, user code or I/O.
 
+mod deadlines;
 mod delivery;
 mod directory;
 mod mailbox;
+pub(crate) mod presence;
+mod recipients;
 mod ring;
 mod room;
 mod shard;
 mod sockets;
+mod user_hooks;
 mod users;
 
 use std::fmt;
+use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -30,19 +36,23 @@ use crate::budget::Budget;
 use crate::connection::{ConflationKey, Connection, ConnectionId, RunQueue, User};
 use crate::observe::Observer;
 
-pub use self::delivery::{Busy, Delivered, Publish, Target};
-use self::directory::Directory;
+use self::deadlines::Deadlines;
+pub use self::delivery::{Busy, Delivered, Excepted, Publish, Target};
 pub(crate) use self::directory::Reservation;
+use self::directory::{Closed, Directory};
 pub(crate) use self::mailbox::Turns;
 use self::mailbox::{Mail, Mailbox};
+pub use self::recipients::{Recipients, RecipientsError, USERS_MAX};
 use self::room::Rooms;
 pub use self::room::{InvalidRoom, RoomName};
+use self::user_hooks::Telling;
+pub(crate) use self::user_hooks::UserHooks;
 use self::users::Users;
 
 /// Clients that may be told at the same time, by a close frame, why they are refused.
 const FAREWELLS_MAX: usize = 1024;
 
-/// Sends to a room, to everyone, or to one connection, from anywhere: a handler, an HTTP handler, a plain
+/// Sends to users, to a room, to everyone, or to one connection, from anywhere: a handler, an HTTP handler, a plain
 /// task. Cheap to clone.
 ///
 /// Messages one sender publishes to one room reach every member in that order, and all members see the
@@ -56,7 +66,9 @@ struct Inner {
     shards: Box<[Arc<ShardHandle>]>,
     next_shard: AtomicUsize,
     rooms: Rooms,
+    presence: presence::Registry,
     users: Users,
+    telling: Telling,
     observer: Arc<Observer>,
     budget: Arc<Budget>,
     farewells: Arc<Semaphore>,
@@ -67,6 +79,8 @@ struct Inner {
     /// The drivers of all connections; shutting down waits for them.
     tasks: TaskTracker,
     shard_tasks: parking_lot::Mutex<Option<JoinSet<()>>>,
+    /// Where they run.
+    runtime: OnceLock<Handle>,
 }
 
 /// What others may touch of a shard.
@@ -79,7 +93,12 @@ struct ShardHandle {
 
 impl Hub {
     /// A hub of `shards` shards. Their tasks start with the first connection.
-    pub(crate) fn new(shards: usize, observer: Arc<Observer>, budget: Arc<Budget>) -> Self {
+    pub(crate) fn new(
+        shards: usize,
+        observer: Arc<Observer>,
+        budget: Arc<Budget>,
+        user_hooks: UserHooks,
+    ) -> Self {
         let shards = shards.clamp(1, usize::from(u8::MAX));
         let handle = |shard| {
             let directory = Directory::new(u8::try_from(shard).expect("at most 255 shards"));
@@ -90,7 +109,9 @@ impl Hub {
                 shards: (0..shards).map(handle).collect(),
                 next_shard: AtomicUsize::new(0),
                 rooms: Rooms::new(shards),
-                users: Users::default(),
+                presence: presence::Registry::default(),
+                users: Users::new(user_hooks.grace, user_hooks.are_set()),
+                telling: Telling::new(user_hooks),
                 observer,
                 budget,
                 farewells: Arc::new(Semaphore::new(FAREWELLS_MAX)),
@@ -98,6 +119,7 @@ impl Hub {
                 stopped: CancellationToken::new(),
                 tasks: TaskTracker::new(),
                 shard_tasks: parking_lot::Mutex::new(None),
+                runtime: OnceLock::new(),
             }),
         }
     }
@@ -125,18 +147,17 @@ impl Hub {
         Publish::new(self.clone(), Target::Routes(prefix.into()), message.into())
     }
 
-    /// Sends to one connection. One that is gone is counted as offline; it is not an error.
+    /// Sends to one connection. One that is gone is counted as closed; it is not an error.
     pub fn send_to(&self, connection: ConnectionId, message: impl Into<Message>) -> Publish {
         Publish::new(self.clone(), Target::Connection(connection), message.into())
     }
 
-    /// Closes one connection; false if it is gone.
+    /// Closes one connection; false if it is gone or closing already.
+    ///
+    /// # Cancel safety
+    /// As [`Recipients::close`].
     pub async fn close(&self, connection: ConnectionId, code: CloseCode, reason: &str) -> bool {
-        let (reply, answer) = oneshot::channel();
-        let frame = CloseFrame::new(code, reason);
-        let Some(shard) = self.inner.shards.get(connection.shard()) else { return false };
-        shard.mailbox.put(Mail::Close { connection: Some(connection), frame, reply: Some(reply) });
-        answer.await.is_ok_and(|closed| closed > 0)
+        self.close_all([connection].into(), CloseFrame::new(code, reason)).await > 0
     }
 
     /// Rooms that have members.
@@ -152,6 +173,33 @@ impl Hub {
     /// Bytes that wait for slow clients now, over all connections.
     pub fn backlog_bytes(&self) -> usize {
         self.inner.budget.used()
+    }
+
+    /// Closes these connections, and says how many of them were open.
+    async fn close_all(&self, connections: Arc<[ConnectionId]>, frame: CloseFrame) -> usize {
+        let mut closed = 0;
+        for answer in self.mail_close(&connections, &frame) {
+            // A shard that stops answers nobody; its connections are gone.
+            closed += answer.await.unwrap_or_default();
+        }
+        closed
+    }
+
+    fn mail_close(
+        &self,
+        connections: &Arc<[ConnectionId]>,
+        frame: &CloseFrame,
+    ) -> Vec<oneshot::Receiver<usize>> {
+        let mut answers = Vec::new();
+        for (index, shard) in self.inner.shards.iter().enumerate() {
+            if connections.iter().any(|id| id.shard() == index) {
+                let (reply, answer) = oneshot::channel();
+                let connections = Some(Arc::clone(connections));
+                shard.mailbox.put(Mail::Close { connections, frame: frame.clone(), reply: Some(reply) });
+                answers.push(answer);
+            }
+        }
+        answers
     }
 
     // For the floors above.
@@ -178,10 +226,18 @@ impl Hub {
         connection.route.counters.opened();
         let shard = &self.inner.shards[connection.id.shard()];
         shard.directory.open(connection.id);
-        if let Some(user) = connection.user() {
-            self.inner.users.enter(user.id(), connection.id);
+        let mut mail = Some(Mail::Register { connection: Arc::clone(connection), driver });
+        let mut register = || mail.take().into_iter().for_each(|mail| shard.mailbox.put(mail));
+        match connection.user() {
+            // Mailed under the stripe: the shard knows the connection before anything is sent to its user, and the
+            // connection cannot have ended before its user has it.
+            Some(user) => {
+                let users = &self.inner.users;
+                let arrive = || users.arrive(user.id(), |change| self.tell(user.id(), change));
+                while !users.enter(arrive(), connection.id, &mut register) {}
+            }
+            None => register(),
         }
-        shard.mailbox.put(Mail::Register { connection: Arc::clone(connection), driver });
         // An upgrade that was under way when the server began to stop.
         if let Some(frame) = self.inner.draining.get() {
             connection.close(frame.clone());
@@ -197,7 +253,7 @@ impl Hub {
         connection.route.counters.closed(code);
         let id = connection.id;
         let shard = &self.inner.shards[id.shard()];
-        let rooms = shard.directory.close(id);
+        let Closed { rooms, attending } = shard.directory.close(id);
         if let Some(user) = connection.user() {
             self.inner.users.leave(user.id(), id);
         }
@@ -205,6 +261,9 @@ impl Hub {
             self.inner.rooms.leave(&room, id.shard(), || {
                 shard.mailbox.put(Mail::Leave { room: room.clone(), connection: id });
             });
+        }
+        for room in attending.into_iter().flat_map(|rooms| *rooms) {
+            self.inner.presence.forget(&room, id);
         }
         shard.mailbox.put(Mail::Forget { connection: id });
     }
@@ -236,25 +295,61 @@ impl Hub {
         })
     }
 
+    /// Has a connection take part in a room's presence, until it is forgotten. `None` if it is gone.
+    fn attend<R>(&self, room: &RoomName, connection: ConnectionId, begin: impl FnOnce() -> R) -> Option<R> {
+        // Held until it is there: a connection that goes meanwhile is taken out again by whoever forgets it.
+        let mut entry = self.inner.shards.get(connection.shard())?.directory.entry(connection)?;
+        let attending = entry.attending.get_or_insert_default();
+        if !attending.contains(room) {
+            attending.push(room.clone());
+        }
+        Some(begin())
+    }
+
+    /// Has it take part no more, or only in part. `None` if the connection is gone.
+    fn unattend<R>(&self, room: &RoomName, connection: ConnectionId, end: impl FnOnce() -> R) -> Option<R> {
+        let mut entry = self.inner.shards.get(connection.shard())?.directory.entry(connection)?;
+        let ended = end();
+        if !self.inner.presence.involves(room, connection)
+            && let Some(attending) = &mut entry.attending
+        {
+            attending.retain(|attended| attended != room);
+            if attending.is_empty() {
+                entry.attending = None;
+            }
+        }
+        Some(ended)
+    }
+
     /// `user` is at the other end of a connection that is already there: one that signed in late, or renewed its token.
     /// False if the connection is gone.
     pub(crate) fn identify(&self, connection: &Connection, user: &User) -> bool {
         let (id, users) = (connection.id, &self.inner.users);
-        // Held until the user is entered: a connection that goes meanwhile is taken out again by whoever forgets it.
-        let Some(_entry) = self.inner.shards[id.shard()].directory.entry(id) else { return false };
-        let before = connection.set_user(user.clone());
-        if before.as_ref().is_none_or(|before| before.id() != user.id()) {
-            if let Some(before) = before {
-                users.leave(before.id(), id);
+        loop {
+            let arrival = users.arrive(user.id(), |change| self.tell(user.id(), change));
+            // Held until the user is entered: a connection that goes meanwhile is taken out again by whoever forgets it.
+            let Some(_entry) = self.inner.shards[id.shard()].directory.entry(id) else {
+                users.give_up(arrival);
+                return false;
+            };
+            let before = connection.user();
+            if before.as_ref().is_some_and(|before| before.id() == user.id()) {
+                connection.set_user(user.clone());
+                users.give_up(arrival);
+                return true;
             }
-            users.enter(user.id(), id);
+            if users.enter(arrival, id, || ()) {
+                connection.set_user(user.clone());
+                if let Some(before) = before {
+                    users.leave(before.id(), id);
+                }
+                return true;
+            }
         }
-        true
     }
 
-    /// The connections of a user.
-    pub(crate) fn connections_of(&self, user: &str) -> Arc<[ConnectionId]> {
-        self.inner.users.list(user)
+    fn is_connected(&self, connection: ConnectionId) -> bool {
+        self.inner.shards.get(connection.shard()).is_some_and(|it| it.directory.entry(connection).is_some())
     }
 
     /// Whether one more client may be accepted only to be told why it is refused; for as long as what comes back is
@@ -281,9 +376,10 @@ impl Hub {
 
     /// Closes every connection and takes no more. [`tasks`](Self::tasks) tells when they are gone.
     pub(crate) fn drain(&self, frame: &CloseFrame) {
+        self.inner.users.drain();
         let _ = self.inner.draining.set(frame.clone());
         for shard in &self.inner.shards {
-            shard.mailbox.put(Mail::Close { connection: None, frame: frame.clone(), reply: None });
+            shard.mailbox.put(Mail::Close { connections: None, frame: frame.clone(), reply: None });
         }
         self.inner.tasks.close();
     }
@@ -302,6 +398,15 @@ impl Hub {
         }
     }
 
+    /// Runs a task of the hub's own, wherever it is called from; shutting down waits for it. It ends by itself when the
+    /// hub is stopped.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        // Nothing happens before the first connection, which starts the hub.
+        if let Some(runtime) = self.inner.runtime.get() {
+            self.inner.tasks.spawn_on(task, runtime);
+        }
+    }
+
     /// Whether the shards' tasks run.
     fn has_started(&self) -> bool {
         self.inner.shard_tasks.lock().is_some()
@@ -313,12 +418,25 @@ impl Hub {
         if tasks.is_some() {
             return;
         }
+        let _ = self.inner.runtime.set(Handle::current());
         let mut set = JoinSet::new();
+        set.spawn(presence::tell_watchers(Arc::downgrade(&self.inner)));
+        set.spawn(see_users_off(Arc::downgrade(&self.inner), Arc::clone(&self.inner.users.departures)));
         for (index, shard) in self.inner.shards.iter().enumerate() {
             let observer = (index == 0).then(|| Arc::clone(&self.inner.observer));
             set.spawn(shard::run(Arc::clone(shard), Arc::clone(&self.inner.budget), observer));
         }
         *tasks = Some(set);
+    }
+}
+
+/// Users whose grace period is over are offline. Until the hub is gone.
+async fn see_users_off(hub: Weak<Inner>, departures: Arc<Deadlines<Box<str>>>) {
+    loop {
+        let (departure, user) = departures.next().await;
+        let Some(inner) = hub.upgrade() else { return };
+        let hub = Hub { inner };
+        hub.inner.users.depart(&user, departure, |change| hub.tell(&user, change));
     }
 }
 

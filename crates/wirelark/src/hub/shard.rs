@@ -20,6 +20,7 @@ use super::{RoomName, ShardHandle};
 use crate::budget::Budget;
 use crate::connection::{Burst, Connection, ConnectionId, Liveness, RouteContext};
 use crate::observe::Observer;
+use crate::shared_frame::SharedFrame;
 
 /// Connections served before the task yields to others.
 const BATCH: usize = 256;
@@ -182,12 +183,16 @@ impl Shard {
             }
             Mail::Leave { room, connection } => self.leave(&room, connection),
             Mail::Deliver(deliver) => self.deliver(deliver).await,
+            Mail::News { to, frames, reply } => {
+                let missed = self.tell(&to, &frames).await;
+                let _ = reply.send(missed);
+            }
             Mail::Members { room, reply } => {
                 let members = self.rooms.get(&room).map_or(&[][..], Vec::as_slice);
                 let _ = reply.send(members.iter().filter_map(|slot| self.id(*slot)).collect());
             }
-            Mail::Close { connection, frame, reply } => {
-                let closed = self.close(connection, &frame);
+            Mail::Close { connections, frame, reply } => {
+                let closed = self.close(connections.as_deref(), &frame);
                 if let Some(reply) = reply {
                     let _ = reply.send(closed);
                 }
@@ -241,7 +246,7 @@ impl Shard {
         match &deliver.target {
             Target::Connection(id) => match self.slot(*id) {
                 Some(_) => self.deliver_to(id.slot() as u32, &deliver, &mut delivered),
-                None => delivered.offline += 1,
+                None => delivered.closed += 1,
             },
             Target::Room { name, .. } => {
                 let members = self.lend_members(name);
@@ -257,10 +262,15 @@ impl Shard {
             }
             Target::Connections(ids) => {
                 let here = self.handle.directory.shard();
-                for id in ids.iter().filter(|id| id.shard() == here) {
-                    match self.slot(*id) {
-                        Some(_) => self.deliver_to(id.slot() as u32, &deliver, &mut delivered),
-                        None => delivered.offline += 1,
+                for batch in ids.chunks(BATCH) {
+                    for id in batch.iter().filter(|id| id.shard() == here) {
+                        match self.slot(*id) {
+                            Some(_) => self.deliver_to(id.slot() as u32, &deliver, &mut delivered),
+                            None => delivered.closed += 1,
+                        }
+                    }
+                    if batch.len() == BATCH {
+                        yield_now().await;
                     }
                 }
             }
@@ -277,6 +287,28 @@ impl Shard {
         if let Some(reply) = deliver.reply {
             let _ = reply.send(delivered);
         }
+    }
+
+    /// Who had no room for all of it.
+    async fn tell(&mut self, to: &[ConnectionId], frames: &[Arc<SharedFrame>]) -> Vec<ConnectionId> {
+        let here = self.handle.directory.shard();
+        let mut missed = Vec::new();
+        for batch in to.chunks(BATCH) {
+            for id in batch.iter().filter(|id| id.shard() == here) {
+                let Some(slot) = self.slot(*id) else { continue };
+                let (complete, must_flush) = slot.connection.deliver_all(frames);
+                if must_flush {
+                    self.dirty.push(id.slot() as u32);
+                }
+                if !complete {
+                    missed.push(*id);
+                }
+            }
+            if batch.len() == BATCH {
+                yield_now().await;
+            }
+        }
+        missed
     }
 
     fn deliver_where(
@@ -338,11 +370,20 @@ impl Shard {
         }
     }
 
-    fn close(&self, only: Option<ConnectionId>, frame: &CloseFrame) -> usize {
-        let close = |slot: &Slot| slot.connection.close(frame.clone());
+    /// How many of them were open.
+    fn close(&self, only: Option<&[ConnectionId]>, frame: &CloseFrame) -> usize {
+        let close = |slot: &&Slot| {
+            let was_open = slot.connection.is_open();
+            slot.connection.close(frame.clone());
+            was_open
+        };
         match only {
-            Some(id) => self.slot(id).map(close).is_some().into(),
-            None => self.slots.iter().flatten().map(close).count(),
+            Some(ids) => {
+                let here = self.handle.directory.shard();
+                let ours = ids.iter().filter(|id| id.shard() == here);
+                ours.filter_map(|id| self.slot(*id)).filter(close).count()
+            }
+            None => self.slots.iter().flatten().filter(close).count(),
         }
     }
 

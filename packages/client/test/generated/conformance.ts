@@ -30,6 +30,76 @@ export interface Person {
 
 export const Person: s.Schema<Person> = s.object({ id: s.string, name: s.string });
 
+/** Somebody who has left. */
+export interface PresenceLeft {
+  /** The id of the user. */
+  user?: string | null;
+  /** The id of the visitor's connection. */
+  visitor?: string | null;
+}
+
+export const PresenceLeft: s.Schema<PresenceLeft> = s.object({
+  user: s.optional(s.nullable(s.string)),
+  visitor: s.optional(s.nullable(s.string)),
+});
+
+/** Somebody in a room: a user, on however many devices, or the connection of a visitor who has not signed in. */
+export interface PresenceMember {
+  /** What the app says of the member. */
+  meta: unknown;
+  /** The id of the user. */
+  user?: string | null;
+  /** The id of the visitor's connection. */
+  visitor?: string | null;
+}
+
+export const PresenceMember: s.Schema<PresenceMember> = s.object({
+  meta: s.unknown,
+  user: s.optional(s.nullable(s.string)),
+  visitor: s.optional(s.nullable(s.string)),
+});
+
+/**
+ * What the watchers of a room are told: everybody who is there, and from then on what has changed.
+ *
+ * A watcher gets a snapshot first. A diff follows with the next number; one that does not is a sign that something is
+ * missing, and the list is wrong until the next snapshot.
+ */
+export type PresenceNews =
+  /** Everybody who is there. What was known before is void. */
+  | {
+      /** How many messages the snapshot has, this one included, where it is more than one. */
+      parts?: number | null;
+      /** The number of the last diff that is in it. */
+      seq: number;
+      /** The members, or the first of them. */
+      snapshot: PresenceMember[];
+    }
+  /** What has changed. */
+  | {
+      /** Who is there now, and was not before. */
+      joined: PresenceMember[];
+      /** Who is no longer there. */
+      left: PresenceLeft[];
+      /** Which part of a snapshot this is, from 2. */
+      part?: number | null;
+      /** Diffs are numbered one by one. A part of a snapshot has the snapshot's number. */
+      seq: number;
+      /** Whose metadata is another now. */
+      updated: PresenceMember[];
+    };
+
+export const PresenceNews: s.Schema<PresenceNews> = s.union(
+  s.object({ parts: s.optional(s.nullable(s.uint32)), seq: s.unsigned, snapshot: s.array(PresenceMember) }),
+  s.object({
+    joined: s.array(PresenceMember),
+    left: s.array(PresenceLeft),
+    part: s.optional(s.nullable(s.uint32)),
+    seq: s.unsigned,
+    updated: s.array(PresenceMember),
+  }),
+);
+
 /** What `say` answers. */
 export interface Said {
   /** Counts what is said in a room, from 1. */
@@ -51,6 +121,27 @@ export interface Sum {
 }
 
 export const Sum: s.Schema<Sum> = s.object({ sum: s.number });
+
+/**
+ * Who is in a room.
+ *
+ * Served at `/lobby/{room}`.
+ */
+export const lobby = {
+  name: "Lobby",
+  hash: "1d91afd3f361977a",
+  calls: {
+    /** Has the caller be there, with this metadata. */
+    enter: { input: s.object({ meta: s.unknown }) },
+    /** Has the caller hear of who is there: everybody at first, and then what changes. */
+    watch: {},
+  },
+  sends: {},
+  pushes: {
+    /** Who is there. */
+    presence: { body: PresenceNews },
+  },
+} as const satisfies s.Contract;
 
 /**
  * What a client of another implementation calls.

@@ -35,7 +35,7 @@ pub use self::calls::Calls;
 pub use self::failure::FailureOf;
 pub use self::failure::IntoFailure;
 pub use self::peers::Peers;
-pub use self::push::{ContractRoom, Push, PushKey, Pushed, Pushes, Pushing};
+pub use self::push::{ContractRecipients, ContractRoom, Push, PushKey, Pushed, Pushes, Pushing};
 pub use self::session::Session;
 #[cfg(feature = "garde")]
 pub use self::valid::Valid;

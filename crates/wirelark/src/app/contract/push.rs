@@ -6,15 +6,20 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use serde::Serialize;
-use wirelark_proto::contract::{Contract, EncodeError, Event, Format};
+use wirelark_proto::contract::{Contract, Delivery, EncodeError, Event, Format};
 use wirelark_proto::{Message, Text};
 
+use super::session::Session;
 use crate::connection::{Connection, ConnectionId};
-use crate::hub::{Busy, Delivered, Hub, InvalidRoom, Publish, Room, RoomName, Target};
+use crate::hub::presence::{News, Presence, PresenceError, Voice, VoiceKey};
+use crate::hub::{
+    Busy, Delivered, Excepted, Hub, InvalidRoom, Publish, Recipients, RecipientsError, Room, RoomName, Target,
+};
 use crate::shared_frame::{EventSource, PushClass, SharedFrame};
 
 /// A push of the contract `C`, with its body; made by the functions of the contract's type, such as
@@ -145,9 +150,65 @@ impl<C> ContractRoom<C> {
         self.untyped().map_or(0, |room| room.count())
     }
 
+    /// Who is in the room, for those who watch it; see [`Room::presence`].
+    pub fn presence(&self) -> Presence {
+        Presence::new(self.hub.clone(), self.name.clone())
+    }
+
     /// The room as the hub knows it.
     fn untyped(&self) -> Result<Room, InvalidRoom> {
         self.hub.room(self.name.clone())
+    }
+}
+
+impl Presence {
+    /// As [`watch`](Self::watch), for clients of a contract: news are pushes of it, which the contract declares with one
+    /// line. Whatever their delivery is, none of them is dropped.
+    ///
+    /// ```
+    /// # mod example {
+    /// use wirelark::contract;
+    /// use wirelark::contract::Session;
+    /// use wirelark::presence::News;
+    ///
+    /// #[contract]
+    /// pub trait Lobby {
+    ///     /// Who is in the lobby.
+    ///     #[push]
+    ///     fn presence(#[body] news: News);
+    /// }
+    ///
+    /// pub struct Server;
+    ///
+    /// impl LobbyServer for Server {
+    ///     type Data = ();
+    ///
+    ///     async fn attached(&self, session: Session<Lobby, ()>) -> wirelark::Result {
+    ///         let presence = session.room().presence();
+    ///         presence.track(&session, serde_json::json!({"status": "awake"}))?;
+    ///         presence.watch_as(&session, Lobby::presence)?;
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`watch`](Self::watch).
+    pub fn watch_as<C: Contract, D>(
+        &self,
+        session: &Session<C, D>,
+        push: fn(News) -> Push<C>,
+    ) -> Result<bool, PresenceError> {
+        let name = C::describe().name;
+        let key = VoiceKey::Push { contract: name, function: push as usize };
+        let voice: Voice = Arc::new(move |news| {
+            let mut push = push(news.clone());
+            (push.class.delivery, push.class.key) = (Delivery::Reliable, None);
+            let push_name = push.name;
+            push.into_frame().inspect_err(|error| unwritable(name, push_name, error)).ok()
+        });
+        self.watch_with(&session.into(), key, voice)
     }
 }
 
@@ -160,6 +221,43 @@ impl<C> Clone for ContractRoom<C> {
 impl<C> fmt::Debug for ContractRoom<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ContractRoom").field(&self.name).finish()
+    }
+}
+
+/// Users, on all their devices that speak the contract `C`. Other devices are passed over.
+pub struct ContractRecipients<C> {
+    recipients: Recipients,
+    contract: PhantomData<fn() -> C>,
+}
+
+impl<C> ContractRecipients<C> {
+    pub(super) fn new(recipients: Recipients) -> Self {
+        Self { recipients, contract: PhantomData }
+    }
+
+    /// The same users, whatever their devices speak: to close their connections, or to see whether they are online.
+    pub fn on_all_routes(&self) -> &Recipients {
+        &self.recipients
+    }
+}
+
+impl<C: Contract> ContractRecipients<C> {
+    /// Pushes to every connection these users have now. Users who have none are counted in
+    /// [`Delivered::offline`], and are no error.
+    pub fn push(&self, push: Push<C>) -> Pushed {
+        Pushed::prepare(push, |frame| self.recipients.publish(frame))
+    }
+}
+
+impl<C> Clone for ContractRecipients<C> {
+    fn clone(&self) -> Self {
+        Self::new(self.recipients.clone())
+    }
+}
+
+impl<C> fmt::Debug for ContractRecipients<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ContractRecipients").field(&self.recipients).finish()
     }
 }
 
@@ -208,13 +306,25 @@ impl<C: Contract> Pushes<C> {
         Pushed::new(&self.hub, Target::Connection(connection), push)
     }
 
-    /// All connections of a user. Nobody is no error: [`Delivered`] says so.
-    pub fn user(&self, user: &str, push: Push<C>) -> Pushed {
-        let connections = self.hub.connections_of(user);
-        let offline = connections.is_empty();
-        let mut pushed = Pushed::new(&self.hub, Target::Connections(connections), push);
-        pushed.offline = offline;
-        pushed
+    /// A user, on all devices that speak the contract; see [`Hub::user`].
+    pub fn user(&self, id: impl Into<Box<str>>) -> ContractRecipients<C> {
+        ContractRecipients::new(self.hub.user(id))
+    }
+
+    /// Some users, on all their devices that speak the contract.
+    ///
+    /// # Errors
+    /// As [`Hub::users`].
+    pub fn users<S: AsRef<str>>(
+        &self,
+        ids: impl IntoIterator<Item = S>,
+    ) -> Result<ContractRecipients<C>, RecipientsError> {
+        self.hub.users(ids).map(ContractRecipients::new)
+    }
+
+    /// As [`users`](Self::users), for a list of any length.
+    pub fn users_bulk<S: AsRef<str>>(&self, ids: impl IntoIterator<Item = S>) -> ContractRecipients<C> {
+        ContractRecipients::new(self.hub.users_bulk(ids))
     }
 }
 
@@ -244,25 +354,22 @@ impl<C> fmt::Debug for Pushes<C> {
 #[must_use = "nothing is pushed until this is awaited"]
 pub struct Pushed {
     publish: Option<Publish>,
-    offline: bool,
 }
 
 impl Pushed {
     fn new<C: Contract>(hub: &Hub, target: Target, push: Push<C>) -> Self {
-        let name = push.name;
-        let publish = match push.into_frame() {
-            Ok(frame) => Some(Publish::shared(hub.clone(), target, frame)),
-            Err(error) => {
-                unwritable(C::describe().name, name, &error);
-                None
-            }
-        };
-        Self { publish, offline: false }
+        Self::prepare(push, |frame| Publish::shared(hub.clone(), target, frame))
     }
 
-    /// Leaves one connection out, such as the sender's.
-    pub fn except(mut self, connection: ConnectionId) -> Self {
-        self.publish = self.publish.map(|publish| publish.except(connection));
+    fn prepare<C: Contract>(push: Push<C>, publish: impl FnOnce(SharedFrame) -> Publish) -> Self {
+        let name = push.name;
+        let frame = push.into_frame().inspect_err(|error| unwritable(C::describe().name, name, error)).ok();
+        Self { publish: frame.map(publish) }
+    }
+
+    /// Leaves somebody out, such as the sender: `.except(&session)`, or a connection by its id.
+    pub fn except(mut self, who: impl Into<Excepted>) -> Self {
+        self.publish = self.publish.map(|publish| publish.except(who));
         self
     }
 
@@ -281,12 +388,10 @@ impl IntoFuture for Pushed {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let mut delivered = match self.publish {
+            match self.publish {
                 Some(publish) => publish.counted().await,
                 None => Delivered::default(),
-            };
-            delivered.offline += usize::from(self.offline);
-            delivered
+            }
         })
     }
 }

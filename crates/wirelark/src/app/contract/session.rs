@@ -10,10 +10,11 @@ use wirelark_proto::contract::{Contract, Format};
 use wirelark_proto::{CloseCode, CloseFrame};
 
 use super::peers::{Peers, Place};
-use super::push::{ContractRoom, Push, Pushing};
+use super::push::{ContractRecipients, ContractRoom, Push, Pushing};
 use crate::app::auth::User;
 use crate::connection::{Closed, Connection, ConnectionId};
-use crate::hub::{Hub, InvalidRoom, RoomName};
+use crate::hub::presence::Attendee;
+use crate::hub::{Excepted, Hub, InvalidRoom, RecipientsError, RoomName};
 
 /// One client of the contract `C`, with data `D` of the application's own. Cheap to clone; usable from any task
 /// for as long as one likes: once the client is gone, what is pushed to it goes nowhere.
@@ -113,6 +114,24 @@ impl<C: 'static, D: Send + Sync + 'static> Session<C, D> {
         Pushing::new(&self.inner.connection, push)
     }
 
+    /// All devices of whoever is at the other end: the user's, or this connection alone where nobody has signed in.
+    pub fn devices(&self) -> ContractRecipients<C> {
+        self.recipients(None::<&[&str]>).expect("a session is a connection, and so there is somebody")
+    }
+
+    /// The users a call names, or who made it if it names none: [`devices`](Self::devices).
+    ///
+    /// # Errors
+    /// As [`Hub::users`].
+    pub fn recipients<S: AsRef<str>>(
+        &self,
+        named: Option<&[S]>,
+    ) -> Result<ContractRecipients<C>, RecipientsError> {
+        let user = self.user();
+        let current = user.as_ref().map(User::id);
+        self.inner.hub.recipients(named, current, Some(self.id())).map(ContractRecipients::new)
+    }
+
     /// Everybody who came to the same path as this session, itself included. For a route `/chat/{room}` that is
     /// the people of one room.
     pub fn room(&self) -> ContractRoom<C> {
@@ -187,6 +206,18 @@ impl<C: 'static, D: Send + Sync + 'static> Session<C, D> {
 impl<C, D> Clone for Session<C, D> {
     fn clone(&self) -> Self {
         Self { inner: Arc::clone(&self.inner), call: self.call }
+    }
+}
+
+impl<C, D> From<&Session<C, D>> for Excepted {
+    fn from(session: &Session<C, D>) -> Self {
+        session.inner.connection.id.into()
+    }
+}
+
+impl<C, D> From<&Session<C, D>> for Attendee {
+    fn from(session: &Session<C, D>) -> Self {
+        Self::new(&session.inner.connection)
     }
 }
 
