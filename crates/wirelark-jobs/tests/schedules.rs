@@ -123,11 +123,15 @@ async fn runs_that_wait_are_bounded() {
     let (jobs, host, mut heard) = start(schedule, async |_| std::future::pending().await).await;
     // Each run is dropped after six seconds, so 64 of them wait before long.
     sleep(Duration::from_secs(200)).await;
-    let full = jobs.run("slow").await.expect_err("64 runs have not ended");
-    assert!(matches!(full, RunError::Full(_)), "{full}");
+    // One may just have ended, and leaves room for one.
+    let asked = [jobs.run("slow").await, jobs.run("slow").await, jobs.run("slow").await];
+    assert!(asked.iter().any(|asked| matches!(asked, Err(RunError::Full(_)))), "{asked:?}");
     let mut dues = Vec::new();
     for _ in 0..90 {
-        dues.push(next(&mut heard).await.due);
+        let began = next(&mut heard).await;
+        if !began.by_hand {
+            dues.push(began.due);
+        }
     }
     assert!(
         dues.is_sorted() && dues.windows(2).any(|pair| pair[1] - pair[0] > 1),
@@ -180,6 +184,8 @@ async fn what_is_missed_is_made_up_for_once() {
     let (jobs, host, mut heard) = open().await;
     let late = next(&mut heard).await;
     assert!(late.due >= first.due + 2, "one run for all that was missed: {first:?} {late:?}");
+    // The next fire time is yet to come: under a paused clock waiting for it takes no real time.
+    assert!(late.due <= seconds(SystemTime::now()), "nothing was made up for: {late:?}");
     let after = next(&mut heard).await;
     assert_eq!(after.due, late.due + 1);
     host.close().await;
