@@ -4,6 +4,7 @@
 mod demo;
 mod first;
 mod flood;
+mod jobs;
 mod lifecycle;
 mod messages;
 mod presence;
@@ -14,6 +15,8 @@ mod secure;
 mod users;
 mod values;
 
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use wirelark::axum::Json;
@@ -22,7 +25,48 @@ use wirelark::{App, CompressionOptions, Options, SlowClient, Socket, socket};
 
 const MIB: usize = 1024 * 1024;
 
-/// The whole server.
+/// The whole server: the routes that need nothing, and jobs over a store.
+///
+/// # Errors
+/// The store cannot be opened.
+pub async fn app_with_jobs(store: &TempStore) -> anyhow::Result<App> {
+    Ok(jobs::add_to(app(), &store.path()).await?)
+}
+
+/// A folder for jobs that is gone with the server.
+#[derive(Debug)]
+pub struct TempStore(PathBuf);
+
+impl TempStore {
+    /// A folder nobody else has.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn new() -> io::Result<Self> {
+        let mut n = 0;
+        loop {
+            let folder =
+                std::env::temp_dir().join(format!("wirelark-conformance-{}-{n}", std::process::id()));
+            match std::fs::create_dir(&folder) {
+                // Of a process with our id, that was killed.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => n += 1,
+                made => return made.map(|()| Self(folder)),
+            }
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.join("jobs.db")
+    }
+}
+
+impl Drop for TempStore {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The server without jobs, which nothing has to be opened for.
 pub fn app() -> App {
     let echo_options = Options::new()
         .protocols(["echo"])

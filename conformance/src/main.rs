@@ -37,7 +37,8 @@ fn main() -> anyhow::Result<()> {
         runtime.worker_threads(workers.max(1));
     }
     runtime.enable_all().build()?.block_on(async {
-        let server = conformance::app().bind(options.listen).await?;
+        let store = conformance::TempStore::new()?;
+        let server = conformance::app_with_jobs(&store).await?.bind(options.listen).await?;
         println!("listening on {}", server.local_addr());
         std::io::stdout().flush()?;
         server.run().await;

@@ -141,8 +141,9 @@ impl Server {
         self.run_until(stop_signal()).await;
     }
 
-    /// Serves until `stop` is ready. Then it stops listening, closes every connection, waits for handlers
-    /// until the drain timeout, drops what is left, and returns when nothing of it runs any more.
+    /// Serves until `stop` is ready. Then it stops listening, closes every connection, waits for handlers and for what
+    /// runs [alongside](App::alongside) until the drain timeout, drops what is left, and returns when nothing of it
+    /// runs any more.
     pub async fn run_until(self, stop: impl Future<Output = ()>) {
         let Self { listener, built, drain_timeout, drain_frame, .. } = self;
         let hub = built.hub().clone();
@@ -154,6 +155,7 @@ impl Server {
             requests: TaskTracker::new(),
         };
         let (stopping, requests) = (doors.stopping.clone(), doors.requests.clone());
+        let alongside = doors.built.run_alongside(&stopping);
         // A task of its own, so that it runs on the workers. The future of `main` does not, and would have to
         // wake one for every connection.
         let accepting = tokio::spawn(doors.accept_all(listener));
@@ -165,12 +167,14 @@ impl Server {
         let drained = async {
             requests.wait().await;
             hub.tasks().wait().await;
+            alongside.wait().await;
         };
         if timeout(drain_timeout, drained).await.is_err() {
             tracing::warn!("the drain timeout has passed: dropping what is left");
         }
         hub.stop().await;
         requests.wait().await;
+        alongside.wait().await;
     }
 }
 

@@ -24,6 +24,9 @@ pub mod rooms {}
 #[doc = include_str!("../../src/authentication.md")]
 pub mod authentication {}
 
+#[doc = include_str!("../../src/jobs.md")]
+pub mod jobs {}
+
 #[doc = include_str!("../../src/users.md")]
 pub mod users {}
 

@@ -1,5 +1,6 @@
 //! Floor 4: the app. Routes, options that are inherited, authentication, and the upgrade's pipeline.
 
+mod alongside;
 pub mod auth;
 pub mod contract;
 mod error;
@@ -35,9 +36,12 @@ use axum::routing::{MethodRouter, Route, get};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{StatusCode, header};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use self::alongside::Alongside;
 use self::auth::{Authenticator, FirstMessage};
 use self::contract::{About, AsyncApi, Contract, ContractBuilder, ContractError, Description};
 pub use self::error::{Close, Error, IntoOutcome, Refusal, Result};
@@ -93,6 +97,7 @@ pub struct App<S = ()> {
     about: About,
     budget_bytes: usize,
     shards: Option<usize>,
+    alongside: Alongside,
     user_hooks: UserHooks,
     #[cfg(feature = "prometheus")]
     metrics: Option<Box<str>>,
@@ -121,6 +126,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
             about: About::default(),
             budget_bytes: BUDGET_BYTES,
             shards: None,
+            alongside: Alongside::default(),
             user_hooks: UserHooks::default(),
             #[cfg(feature = "prometheus")]
             metrics: None,
@@ -248,6 +254,37 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
         self
     }
 
+    /// Runs `work` for as long as the server serves: a queue's workers, a subscription, a timer. It is started by
+    /// [`serve`](Self::serve) and [`Server::run`](crate::Server::run), and by the test host. When the server stops
+    /// listening the token fires; `work` should then end, and is waited for as handlers are, until the drain timeout.
+    /// What runs still is dropped.
+    ///
+    /// An app that another server mounts has to be [built](Self::build), and its work started by
+    /// [`start_alongside`](Built::start_alongside).
+    ///
+    /// ```no_run
+    /// # async fn doc() -> Result<(), wirelark::ServeError> {
+    /// use std::time::Duration;
+    /// use wirelark::App;
+    ///
+    /// let app = App::new().alongside(async |hub, stop| {
+    ///     let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    ///     while stop.run_until_cancelled(seconds.tick()).await.is_some() {
+    ///         hub.broadcast("tick").await;
+    ///     }
+    /// });
+    /// # app.serve("127.0.0.1:3000").await
+    /// # }
+    /// ```
+    pub fn alongside<F, Fut>(self, work: F) -> Self
+    where
+        F: FnOnce(Hub, CancellationToken) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.alongside.add(work);
+        self
+    }
+
     /// Is told that a user is online: with the first connection that is authenticated as this user.
     ///
     /// `hook` is called before [`Recipients::is_online`](crate::Recipients::is_online) says so, where it happens, so that
@@ -330,7 +367,7 @@ impl<S: Clone + Send + Sync + 'static> App<S> {
             .layer(axum::Extension(hub.clone()))
             .layer(axum::Extension(listed.clone()))
             .with_state(self.state);
-        Ok(Built { router, hub, listed })
+        Ok(Built { router, hub, listed, alongside: self.alongside })
     }
 }
 
@@ -348,6 +385,7 @@ pub struct Built {
     router: Router,
     hub: Hub,
     listed: Listed,
+    alongside: Alongside,
 }
 
 impl Built {
@@ -359,6 +397,20 @@ impl Built {
     /// The hub, for everything outside of handlers.
     pub fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    /// Starts what was added with [`App::alongside`], unless it was started before: for a server that mounts the
+    /// [`router`](Self::router). What it returns is ready when all of it has ended, some time after `stop`.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start_alongside(&self, stop: &CancellationToken) -> impl Future<Output = ()> + Send + 'static {
+        let tasks = self.run_alongside(stop);
+        async move { tasks.wait().await }
+    }
+
+    pub(crate) fn run_alongside(&self, stop: &CancellationToken) -> TaskTracker {
+        self.alongside.start(&self.hub, stop)
     }
 
     /// The socket routes with their limits.
@@ -375,9 +427,15 @@ impl Built {
 }
 
 /// # Panics
-/// If an option is impossible or a route is there twice. [`App::build`] returns that as an error.
+/// If an option is impossible or a route is there twice; [`App::build`] returns that as an error. If the app has work
+/// [alongside](App::alongside), which a router cannot start.
 impl<S: Clone + Send + Sync + 'static> From<App<S>> for Router {
     fn from(app: App<S>) -> Self {
+        assert!(
+            app.alongside.is_empty(),
+            "a router cannot run what was added with `alongside`: call `build()`, mount its `router()`, and call \
+             `start_alongside`"
+        );
         match app.build() {
             Ok(built) => built.router,
             Err(error) => panic!("{error}"),

@@ -68,6 +68,7 @@ enum Way {
     Memory {
         stopping: CancellationToken,
         requests: TaskTracker,
+        alongside: TaskTracker,
     },
     Tcp {
         address: SocketAddr,
@@ -90,7 +91,9 @@ impl Host {
     /// If the app cannot be built.
     pub fn new<S: Clone + Send + Sync + 'static>(app: App<S>) -> Self {
         let built = app.shards(1).build().unwrap_or_else(|error| panic!("{error}"));
-        let way = Way::Memory { stopping: CancellationToken::new(), requests: TaskTracker::new() };
+        let stopping = CancellationToken::new();
+        let alongside = built.run_alongside(&stopping);
+        let way = Way::Memory { stopping, requests: TaskTracker::new(), alongside };
         Self { built, way, seed: Arc::new(AtomicU64::new(0x5EED)), jwt_secret: None }
     }
 
@@ -195,17 +198,19 @@ impl Host {
     /// Closes every connection with 1001 and waits until nothing of the app runs any more.
     pub async fn close(self) {
         match self.way {
-            Way::Memory { stopping, requests } => {
+            Way::Memory { stopping, requests, alongside } => {
                 stopping.cancel();
                 requests.close();
                 self.built.hub().drain(&CloseFrame::new(CloseCode::GOING_AWAY, "server shutdown"));
                 let drained = async {
                     requests.wait().await;
                     self.built.hub().tasks().wait().await;
+                    alongside.wait().await;
                 };
                 let _ = tokio::time::timeout(Duration::from_secs(10), drained).await;
                 self.built.hub().stop().await;
                 requests.wait().await;
+                alongside.wait().await;
             }
             Way::Tcp { stop, serving, .. } => {
                 stop.cancel();
@@ -227,7 +232,7 @@ impl Host {
     /// The way in, for a client that comes back by itself.
     fn door(&self, user: Option<User>) -> Door {
         match &self.way {
-            Way::Memory { stopping, requests } => Door::Memory {
+            Way::Memory { stopping, requests, .. } => Door::Memory {
                 built: self.built.clone(),
                 user,
                 stopping: stopping.clone(),
