@@ -15,7 +15,7 @@ use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 use tokio::time::{Sleep, sleep, timeout};
 use uuid::Uuid;
-use wirelark_proto::Message;
+use wirelark_proto::{Kind, Message};
 use wirelark_proto::contract::Problem;
 
 use super::failure::Failure;
@@ -72,6 +72,12 @@ impl<J> Work<J> {
 }
 
 impl<J: Job> Work<J> {
+    /// Whether nothing runs and nothing waits: so it is between two messages, and during most bursts.
+    #[inline]
+    pub(super) fn is_done(&self) -> bool {
+        self.running.is_none() && self.unsent.is_none()
+    }
+
     /// Jobs that wait for something.
     pub(super) fn running(&self) -> usize {
         self.running.as_ref().map_or(0, |running| running.jobs.len())
@@ -135,7 +141,11 @@ impl<J: Job> Work<J> {
 
     /// Queues an answer, or keeps it until there is room. A client that is gone needs none, and `recv` says so
     /// next.
+    #[inline]
     pub(super) fn send(&mut self, connection: &Connection, message: Message, to: J, cx: &mut Context<'_>) {
+        if connection.join(&message, &Wish::Answer) {
+            return tell_sent(connection, &to, message.kind(), message.len());
+        }
         self.send_on(connection, Waiting { unsent: Unsent::Message(message), to }, cx);
     }
 
@@ -153,10 +163,16 @@ impl<J: Job> Work<J> {
         let (kind, bytes) = unsent.kind_and_bytes();
         let mut unsent = Some(unsent);
         let polled = connection.poll_send(cx, &mut unsent, Wish::Answer);
-        if connection.route.hooks.hear_sent() && matches!(polled, Poll::Ready(Ok(()))) {
-            to.tell(|name, id| connection.sent(name, id, kind, bytes));
+        if matches!(polled, Poll::Ready(Ok(()))) {
+            tell_sent(connection, &to, kind, bytes);
         }
         self.unsent = unsent.map(|unsent| Box::new(Waiting { unsent, to }));
+    }
+}
+
+fn tell_sent(connection: &Connection, to: &impl Job, kind: Kind, bytes: usize) {
+    if connection.route.hooks.hear_sent() {
+        to.tell(|name, id| connection.sent(name, id, kind, bytes));
     }
 }
 

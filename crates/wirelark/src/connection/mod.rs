@@ -432,7 +432,7 @@ impl Connection {
 
     /// Queues a message in the usual case; see [`Outbound::join`].
     #[inline]
-    fn join(&self, message: &Message, wish: &Wish) -> bool {
+    pub(crate) fn join(&self, message: &Message, wish: &Wish) -> bool {
         let kind = message.kind();
         if self.compression.is_some()
             || !matches!(kind, Kind::Text | Kind::Binary)

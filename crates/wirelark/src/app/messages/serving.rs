@@ -151,10 +151,12 @@ where
     /// by their token, and have the close timeout to come to an end; what they return goes nowhere.
     fn poll_talk(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            ready!(self.work.poll_unsent(self.socket.shared(), cx));
-            if let Some((which, ended)) = self.work.poll_ended(cx) {
-                self.end(which, ended, cx);
-                continue;
+            if !self.work.is_done() {
+                ready!(self.work.poll_unsent(self.socket.shared(), cx));
+                if let Some((which, ended)) = self.work.poll_ended(cx) {
+                    self.end(which, ended, cx);
+                    continue;
+                }
             }
             let running = self.work.running();
             if running < self.service.concurrency {
@@ -210,6 +212,7 @@ where
     }
 
     /// Most handlers end without waiting for anything, and then cost nothing but themselves.
+    #[inline]
     fn run(&mut self, which: Which, running: H::Running, cx: &mut Context<'_>) {
         let mut slot = match self.slot.take() {
             Some(mut slot) => {
@@ -268,6 +271,7 @@ where
         }
     }
 
+    #[inline]
     fn end(&mut self, which: Which, ended: Ended, cx: &mut Context<'_>) {
         let reply = match ended {
             Ok(Some(reply)) => reply,
