@@ -46,7 +46,7 @@ async fn lobby(Query(asked): Query<Asked>, mut socket: Socket) -> wirelark::Resu
                 }
             }
             b"sign in" => {
-                socket.sign_in(&user("late"))?;
+                socket.switch_user(&user("late"))?;
                 presence.track(&socket, json!({"n": 0}))?;
             }
             update => {
