@@ -20,6 +20,11 @@ export function startGame({ port = 0 } = {}) {
   return start(binary("GAME_BIN", "tic-tac-toe"), ["--port", String(port)], /^(http:\/\/\S+:(\d+))$/m);
 }
 
+/** The terminal, whose shells are bash in an empty home; `server.url` is its page, with the token. */
+export function startTerminal({ port = 0, home }) {
+  return start(binary("TERMINAL_BIN", "terminal"), ["--port", String(port)], /^(http:\/\/\S+:(\d+)\/#\w+)$/m, { SHELL: "/bin/bash", HOME: home });
+}
+
 /** The conformance server; `server.host` is where it listens. */
 export async function startConformance({ port = 0 } = {}) {
   const server = await start(binary("CONFORMANCE_BIN", "conformance"), ["--listen", `127.0.0.1:${port}`], /^listening on (\S+:(\d+))$/m);
@@ -44,9 +49,9 @@ export function binary(variable, name) {
   return path;
 }
 
-async function start(path, args, readyLine) {
+async function start(path, args, readyLine, variables = {}) {
   // Its own PORT would be read as an option.
-  const env = { ...process.env };
+  const env = { ...process.env, ...variables };
   delete env.PORT;
   const child = spawn(path, args, { env, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
@@ -72,6 +77,7 @@ async function start(path, args, readyLine) {
   const ended = child.exitCode !== null ? Promise.resolve([child.exitCode]) : once(child, "exit");
   return {
     ready,
+    pid: child.pid,
     url: ready[1],
     port: Number(ready[2]),
     errors: () => errors,

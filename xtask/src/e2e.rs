@@ -26,9 +26,11 @@ pub(crate) fn client() -> Result<()> {
     )
 }
 
-/// The React page of an example: it fits the generated module, and what is committed is what its sources give.
-pub(crate) fn page() -> Result<()> {
-    scripts("examples/tic-tac-toe/page", &["lint", "typecheck", "check"])
+/// The pages of the examples: they fit the generated modules, and what is committed is what their sources give.
+pub(crate) fn pages() -> Result<()> {
+    ["examples", "examples/tic-tac-toe/page"]
+        .iter()
+        .try_for_each(|folder| scripts(folder, &["lint", "typecheck", "check"]))
 }
 
 /// Installs what a folder's lock file names, and runs its scripts.
@@ -66,7 +68,7 @@ pub(crate) fn python() -> Result<()> {
 }
 
 /// The programs under test, and the browser, in the variables the suites read.
-fn servers() -> Result<[(&'static str, PathBuf); 6]> {
+fn servers() -> Result<[(&'static str, PathBuf); 7]> {
     let server = |name: &str| {
         let path = built(Profile::Dev, name);
         let real = fs::canonicalize(&path);
@@ -80,6 +82,7 @@ fn servers() -> Result<[(&'static str, PathBuf); 6]> {
         ("CONFORMANCE_BIN", server("conformance")?),
         ("GAME_BIN", server("tic-tac-toe")?),
         ("JUDGEMENTS_BIN", server("examples/judgements")?),
+        ("TERMINAL_BIN", server("terminal")?),
         ("WIRELARK_BIN", server("wirelark")?),
         ("CHROMIUM", chromium),
     ])

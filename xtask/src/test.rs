@@ -52,9 +52,9 @@ fn add_to(steps: &mut Steps, fuzz_seconds: u32) {
         cargo_passes(&["build", "--workspace", "--all-features", "--bins", "--examples"])
     });
     steps.run("features", "each feature alone compiles without a warning", || done(each_feature_alone()));
-    // It builds the client, which the page is made of, and which pages of the step after that load.
+    // It builds the client, which the pages are made of, and which those of the step after that load.
     steps.run("client", "the TypeScript client, by itself and against the servers", || done(e2e::client()));
-    steps.run("page", "the React page of tic-tac-toe", || done(e2e::page()));
+    steps.run("pages", "the built pages of the examples", || done(e2e::pages()));
     steps.run("e2e-node", "a browser and Node's clients against the servers", || done(e2e::node()));
     steps.run("old-clients", "what `wirelark check` says of generated clients", || {
         // They need the TypeScript client's packages, which the step before has installed.

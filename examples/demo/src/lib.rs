@@ -21,12 +21,26 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 #[derive(Parser)]
 #[command(about = "An example in the browser, on one Wirelark server")]
 struct Options {
-    /// The port to listen on, 0 for any; without it the example's own, or the next one that is free.
-    #[arg(long, env = "PORT")]
-    port: Option<u16>,
+    #[command(flatten)]
+    port: Port,
     /// The address to listen on; 0.0.0.0 lets phones on the same network in.
     #[arg(long, default_value_t = Ipv4Addr::LOCALHOST.into())]
     host: IpAddr,
+}
+
+/// Of an example that nobody but this machine may reach.
+#[derive(Parser)]
+#[command(about = "An example in the browser, on one Wirelark server, for this machine only")]
+struct LocalOptions {
+    #[command(flatten)]
+    port: Port,
+}
+
+#[derive(clap::Args)]
+struct Port {
+    /// The port to listen on, 0 for any; without it the example's own, or the next one that is free.
+    #[arg(long, env = "PORT")]
+    port: Option<u16>,
 }
 
 /// Serves the app as the command line says, and prints its address. Ctrl-C closes every connection with 1001; the
@@ -38,29 +52,53 @@ pub async fn run<S>(app: impl Fn() -> App<S>, first_port: u16) -> anyhow::Result
 where
     S: Clone + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let server = listen(app, first_port, &Options::parse()).await?;
-    println!("http://{}", server.local_addr());
-    std::io::stdout().flush()?;
-    server.run().await;
-    Ok(())
+    let Options { port, host } = Options::parse();
+    let server = listen(app, first_port, host, port).await?;
+    serve(server, "").await
 }
 
-/// A port that was asked for is the only one tried: whoever names one is going to open that one.
-async fn listen<S>(app: impl Fn() -> App<S>, first_port: u16, options: &Options) -> anyhow::Result<Server>
+/// As [`run`], for this machine only: there is no option to listen elsewhere. `path` goes behind the address that is
+/// printed.
+///
+/// # Errors
+/// When it cannot listen.
+pub async fn run_locally<S>(app: impl Fn() -> App<S>, first_port: u16, path: &str) -> anyhow::Result<()>
 where
     S: Clone + Send + Sync + 'static,
 {
-    let (first, tried) = options.port.map_or((first_port, PORTS_TRIED), |port| (port, 1));
+    let LocalOptions { port } = LocalOptions::parse();
+    let server = listen(app, first_port, Ipv4Addr::LOCALHOST.into(), port).await?;
+    serve(server, path).await
+}
+
+/// A port that was asked for is the only one tried: whoever names one is going to open that one.
+async fn listen<S>(
+    app: impl Fn() -> App<S>,
+    first_port: u16,
+    host: IpAddr,
+    Port { port }: Port,
+) -> anyhow::Result<Server>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let (first, tried) = port.map_or((first_port, PORTS_TRIED), |port| (port, 1));
     let last = first.saturating_add(tried - 1);
     for port in first..=last {
-        match app().bind((options.host, port)).await {
+        match app().bind((host, port)).await {
             Err(ServeError::Listen(error)) if error.kind() == ErrorKind::AddrInUse && port < last => {}
-            bound => return bound.map_err(|error| anyhow!("{}, port {port}: {error}", options.host)),
+            bound => return bound.map_err(|error| anyhow!("{host}, port {port}: {error}")),
         }
     }
     unreachable!("the last port returns whatever became of it")
+}
+
+async fn serve(server: Server, path: &str) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    println!("http://{}{path}", server.local_addr());
+    std::io::stdout().flush()?;
+    server.run().await;
+    Ok(())
 }
 
 /// A file of a page that is compiled into the binary: the example is one file to copy.
