@@ -4,11 +4,20 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Echo,
+    /// A message to a handler that runs once for it, and its reply.
+    Message(Content),
     /// A request and its typed reply.
     Call(Wire),
     FanOut,
     Handshake,
     Idle,
+}
+
+/// What is in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    Text,
+    Json,
 }
 
 /// What calls are written in.
@@ -32,7 +41,7 @@ impl Kind {
     /// What one of the counted things is called.
     pub(crate) fn unit(self) -> &'static str {
         match self {
-            Self::Echo => "message",
+            Self::Echo | Self::Message(_) => "message",
             Self::Call(_) => "call",
             Self::FanOut => "delivery",
             Self::Handshake => "handshake",
@@ -43,7 +52,7 @@ impl Kind {
     /// More of them.
     pub(crate) fn units(self) -> &'static str {
         match self {
-            Self::Echo => "messages",
+            Self::Echo | Self::Message(_) => "messages",
             Self::Call(_) => "calls",
             Self::FanOut => "deliveries",
             Self::Handshake => "handshakes",
@@ -83,6 +92,24 @@ pub(crate) const CASES: &[Case] = &[
         title: "Echo, 16 KiB of non-ASCII text, 64 connections, 1 in flight",
         kind: Kind::Echo,
         load: &["echo", "--connections", "64", "--in-flight", "1", "--bytes", "16384", "--text", "non-ascii"],
+    },
+    Case {
+        name: "message-text",
+        title: "A handler for each message, 64 B of text, 64 connections, 1 in flight",
+        kind: Kind::Message(Content::Text),
+        load: &["echo", "--connections", "64", "--in-flight", "1", "--bytes", "64", "--text", "upper"],
+    },
+    Case {
+        name: "message-text-burst",
+        title: "A handler for each message, 64 B of text, 64 connections, 16 in flight",
+        kind: Kind::Message(Content::Text),
+        load: &["echo", "--connections", "64", "--in-flight", "16", "--bytes", "64", "--text", "upper"],
+    },
+    Case {
+        name: "message-json-burst",
+        title: "A handler for each message, a value in JSON with 64 B of text, 64 connections, 16 in flight",
+        kind: Kind::Message(Content::Json),
+        load: &["echo", "--connections", "64", "--in-flight", "16", "--bytes", "64"],
     },
     Case {
         name: "call-json",

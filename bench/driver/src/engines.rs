@@ -1,6 +1,6 @@
 //! The table of engines: ours, the floor, and the peers. Adding one is adding a row here.
 
-use crate::cases::{Kind, Wire};
+use crate::cases::{Content, Kind, Wire};
 
 /// A server to measure.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +55,8 @@ const fn secure(path: &'static str) -> Route {
     Route { path, dialect: "websocket", secure: true }
 }
 
+const TEXT: Kind = Kind::Message(Content::Text);
+const JSON: Kind = Kind::Message(Content::Json);
 const CALL_JSON: Kind = Kind::Call(Wire::Json);
 const CALL_MSGPACK: Kind = Kind::Call(Wire::MsgPack);
 
@@ -62,6 +64,8 @@ const CALL_MSGPACK: Kind = Kind::Call(Wire::MsgPack);
 // handshake passes a middleware, checks a token and says hello.
 const OURS: &[(Kind, Route)] = &[
     (Kind::Echo, route("websocket", "/echo")),
+    (TEXT, route("websocket", "/messages/text")),
+    (JSON, route("json", "/messages")),
     (CALL_JSON, route("socka", "/rpc")),
     (CALL_MSGPACK, route("socka-msgpack", "/rpc?wire=msgpack")),
     (Kind::FanOut, route("websocket", "/rooms/bench")),
@@ -72,12 +76,14 @@ const OURS: &[(Kind, Route)] = &[
 // A peer without a word for calls answers them in JSON-RPC.
 const PEER: &[(Kind, Route)] = &[
     (Kind::Echo, route("websocket", "/echo")),
+    (TEXT, route("websocket", "/echo")),
     (Kind::FanOut, route("websocket", "/fan")),
     (Kind::Idle, route("websocket", "/echo")),
     (Kind::Handshake, route("websocket", "/echo")),
 ];
 const CALLED_PEER: &[(Kind, Route)] = &[
     (Kind::Echo, route("websocket", "/echo")),
+    (TEXT, route("websocket", "/echo")),
     (CALL_JSON, route("jsonrpc", "/call")),
     (Kind::FanOut, route("websocket", "/fan")),
     (Kind::Idle, route("websocket", "/echo")),
@@ -87,6 +93,7 @@ const CALLED_PEER: &[(Kind, Route)] = &[
 // The floor returns a call's text: what kernel and network cost hardly depends on the envelope around it.
 const FLOOR: &[(Kind, Route)] = &[
     (Kind::Echo, route("floor", "/echo")),
+    (TEXT, route("floor", "/echo")),
     (CALL_JSON, route("floor", "/echo")),
     (CALL_MSGPACK, route("floor", "/echo")),
     (Kind::FanOut, route("floor", "/fan")),
@@ -132,6 +139,15 @@ pub(crate) const ENGINES: &[Engine] = &[
         about: "the conformance server, one shard; idle and handshake on its authenticated route, idle in a room",
         program: Program::Ours { workers: 1 },
         routes: OURS,
+    },
+    Engine {
+        name: "wirelark-other-style",
+        about: "the same server in its other style: a raw socket where handlers run for each message, and handlers for each message at rest",
+        program: Program::Ours { workers: 1 },
+        routes: &[
+            (TEXT, route("websocket", "/echo")),
+            (Kind::Idle, route("json", "/messages?user=ada&room=lobby")),
+        ],
     },
     Engine {
         name: "wirelark-2-shards",

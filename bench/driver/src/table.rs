@@ -15,7 +15,9 @@ pub(crate) fn markdown(results: &Results, engines: &[Engine], cases: &[Case]) ->
     for case in cases {
         let _ = write!(page, "\n## {}\n\n", case.title);
         page.push_str(&match case.kind {
-            Kind::Echo | Kind::Call(_) | Kind::FanOut | Kind::Handshake => rates(results, engines, case),
+            Kind::Echo | Kind::Message(_) | Kind::Call(_) | Kind::FanOut | Kind::Handshake => {
+                rates(results, engines, case)
+            }
             Kind::Idle => footprints(results, engines, case),
         });
     }

@@ -71,7 +71,9 @@ impl Connection {
         let then = match target.dialect {
             _ if target.greeting => Stage::Greeting,
             Dialect::SocketIo(_) => Stage::Prologue,
-            Dialect::WebSocket | Dialect::Floor | Dialect::Socka(_) | Dialect::JsonRpc => Stage::Open,
+            Dialect::WebSocket | Dialect::Floor | Dialect::Socka(_) | Dialect::Json | Dialect::JsonRpc => {
+                Stage::Open
+            }
         };
         let (handshake, request) = Handshake::start(request(target)?)?;
         let protocol = Protocol::new(Config {

@@ -20,6 +20,8 @@ pub enum Dialect {
     Floor,
     /// Calls of a contract: socka's frames.
     Socka(Format),
+    /// JSON objects: an operation with a value, and the value.
+    Json,
     /// Calls in JSON-RPC 2.0, arguments by name.
     JsonRpc,
     /// Socket.IO 5 over Engine.IO 4 over WebSocket; events are named after what is to happen with them.
@@ -63,6 +65,7 @@ impl FromStr for Dialect {
             "floor" => Ok(Self::Floor),
             "socka" => Ok(Self::Socka(Format::Json)),
             "socka-msgpack" => Ok(Self::Socka(Format::MsgPack)),
+            "json" => Ok(Self::Json),
             "jsonrpc" => Ok(Self::JsonRpc),
             "socketio" => Ok(Self::SocketIo(Event::Echo)),
             "socketio-ack" => Ok(Self::SocketIo(Event::Call)),
@@ -77,7 +80,7 @@ impl Dialect {
     pub fn fanning_out(self) -> Self {
         match self {
             Self::SocketIo(_) => Self::SocketIo(Event::Fan),
-            Self::WebSocket | Self::Floor | Self::Socka(_) | Self::JsonRpc => self,
+            Self::WebSocket | Self::Floor | Self::Socka(_) | Self::Json | Self::JsonRpc => self,
         }
     }
 
@@ -90,7 +93,7 @@ impl Dialect {
     pub fn kind(self) -> Kind {
         match self {
             Self::Socka(format) => format.kind(),
-            Self::WebSocket | Self::Floor | Self::JsonRpc | Self::SocketIo(_) => Kind::Text,
+            Self::WebSocket | Self::Floor | Self::Json | Self::JsonRpc | Self::SocketIo(_) => Kind::Text,
         }
     }
 
@@ -104,6 +107,7 @@ impl Dialect {
                 Request { id, call: "echo".into(), body }.encode(format, &mut message)?;
                 message
             }
+            Self::Json => format!(r#"{{"op":"reply","value":"{text}"}}"#).into(),
             Self::JsonRpc => {
                 let (id, params) = (stamp.digits(), json(text)?);
                 format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"echo","params":{params}}}"#).into()
@@ -126,6 +130,7 @@ impl Dialect {
                 Response { id, call: "echo".into(), body }.encode(format, &mut message)?;
                 message
             }
+            Self::Json => format!(r#"{{"value":"{text}"}}"#).into(),
             Self::JsonRpc => {
                 format!(r#"{{"jsonrpc":"2.0","id":{},"result":{}}}"#, stamp.digits(), json(text)?).into()
             }
@@ -156,7 +161,7 @@ fn json(text: &str) -> Result<String> {
     Ok(serde_json::to_string(&Echo { text })?)
 }
 
-const NAMES: &str = "websocket, floor, socka, socka-msgpack, jsonrpc, socketio and socketio-ack";
+const NAMES: &str = "websocket, floor, socka, socka-msgpack, json, jsonrpc, socketio and socketio-ack";
 
 #[cfg(test)]
 mod tests {
