@@ -15,8 +15,8 @@ use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 use tokio::time::{Sleep, sleep, timeout};
 use uuid::Uuid;
-use wirelark_proto::{Kind, Message};
 use wirelark_proto::contract::Problem;
+use wirelark_proto::{Kind, Message};
 
 use super::failure::Failure;
 use crate::connection::{Connection, ReportKind, Unsent, Wish};
