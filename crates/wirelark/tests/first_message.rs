@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use wirelark::auth::{self, FirstMessage, Jwt, Newcomer, User, Verdict};
 use wirelark::contract::Session;
+use wirelark::messages::messages;
 use wirelark::testing::{Client, ClientEvent, Host};
 use wirelark::{App, Message, RoomName, Socket, Upgrade, contract, socket};
 
@@ -72,6 +73,42 @@ async fn expect_all(client: &mut Client, texts: &[&str]) {
     for text in texts {
         assert_eq!(client.expect_text().await, *text);
     }
+}
+
+/// Panics when it is dropped.
+struct Mine;
+
+impl Drop for Mine {
+    fn drop(&mut self) {
+        panic!("on purpose");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verifier_that_panics_as_it_is_dropped_ends_nobody_elses_connection() {
+    async fn never(_: Message, _: Newcomer) -> Verdict {
+        let _mine = Mine;
+        pending().await
+    }
+    async fn same(text: String) -> String {
+        text
+    }
+    // Both are polled by the one shard there is.
+    let app = App::new()
+        .messages("/gate", messages(same).auth(auth::first_message(never).deadline(2 * SECOND)))
+        .messages("/other", same);
+    let host = Host::new(app);
+    let mut other = host.at("/other").connect().await;
+    let mut waiting = host.at("/gate").connect().await;
+    waiting.send_text("let me in").await;
+    host.advance(SECOND).await;
+    waiting.drop_connection();
+    let mut late = host.at("/gate").connect().await;
+    late.send_text("let me in").await;
+    host.advance(3 * SECOND).await;
+    other.send_text("still here").await;
+    assert_eq!(other.expect_text().await, "still here");
+    host.close().await;
 }
 
 #[tokio::test(start_paused = true)]

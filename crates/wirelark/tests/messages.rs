@@ -278,6 +278,25 @@ async fn several_handlers_share_a_socket() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn events_may_lie_in_events() {
+    async fn ban() -> &'static str {
+        "banned"
+    }
+    async fn kick() -> &'static str {
+        "kicked"
+    }
+    let admin = on_field("op").on("ban", ban).on("kick", kick);
+    let host = Host::new(App::new().messages("/", on("admin", guarded(admin).require_role("admin"))));
+    let mut ada = host.at("/").user(user("ada").roles(["admin"])).connect().await;
+    for (op, expected) in [("kick", "kicked"), ("ban", "banned")] {
+        ada.send_json(&json!({"type": "admin", "op": op})).await;
+        assert_eq!(ada.expect_text().await, expected);
+    }
+    assert_eq!(error(&mut ada, r#"{"type":"admin","op":"x"}"#).await, "nothing handles op \"x\"");
+    host.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn messages_are_handled_one_after_the_other_unless_more_may_run() {
     async fn sleep(Json(ms): Json<u64>) -> Json<u64> {
         tokio::time::sleep(Duration::from_millis(ms)).await;
@@ -508,6 +527,17 @@ fn impossible_routes_say_what_to_write() {
         &MessagesError::Event("a"),
     );
     check(App::new().messages("/", on("", nothing)), &MessagesError::Unnamed);
+    // Wherever it stands.
+    let never = || limited(Rate::per_second(0), nothing);
+    for app in [
+        App::new().messages("/", never()),
+        App::new().messages("/", on("a", never())),
+        App::new().messages("/", on("a", nothing).otherwise(guarded(never()))),
+        App::new().messages("/", messages(nothing).attached(never())),
+    ] {
+        let error = app.build().expect_err("it cannot be built").to_string();
+        assert!(error.contains("rate"), "{error}");
+    }
     let twice = App::new().messages("/", nothing).messages("/", nothing).build();
     assert!(matches!(twice, Err(BuildError::Duplicate(_))));
 }

@@ -100,6 +100,23 @@ async fn a_reconnect_within_the_grace_period_is_not_heard_of() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_hears_of_a_user_who_was_refused() {
+    let log = Log::default();
+    let host = Host::new(log.hear(App::new().socket("/", async |mut socket: Socket| {
+        while socket.recv().await.is_some() {
+            let refused = socket.sign_in(&user("eve")).is_err();
+            let _ = socket.send(refused.to_string()).await;
+        }
+    })));
+    let mut device = host.at("/").user(user("ada")).connect().await;
+    device.send_text("sign in").await;
+    assert_eq!(device.expect_text().await, "true");
+    assert!(!host.hub().user("eve").is_online());
+    assert_eq!(log.of("eve"), [false; 0]);
+    host.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_signs_in_late_comes_online_then() {
     let log = Log::default();
     let host = Host::new(log.hear(App::new().socket("/", async |mut socket: Socket| {

@@ -17,10 +17,9 @@ pub(super) fn encoded<E>(encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> 
     // Taken out and not borrowed: a type may do what it likes while it is serialised.
     let mut buffer = ENCODED.take();
     buffer.clear();
-    encode(&mut buffer)?;
-    let bytes = Bytes::copy_from_slice(&buffer);
+    let encoded = encode(&mut buffer).map(|()| Bytes::copy_from_slice(&buffer));
     if buffer.capacity() <= KEPT_BYTES {
         ENCODED.set(buffer);
     }
-    Ok(bytes)
+    encoded
 }

@@ -102,7 +102,8 @@ impl<H: Future<Output: Conclude>, F: FnOnce(&Connection)> Driver<H, F> {
             }
         };
         // A connection at rest keeps nothing of it.
-        *this.edges = None;
+        let edges = this.edges.take();
+        this.connection.contain(|| drop(edges));
         if !admitted {
             self.drop_handler();
         }
@@ -147,12 +148,9 @@ impl<H: Future<Output: Conclude>, F: FnOnce(&Connection)> Driver<H, F> {
     /// destructors are user code too.
     fn drop_handler(self: Pin<&mut Self>) {
         let mut this = self.project();
-        if let Some(edges) = this.edges {
-            edges.gate = None;
-        }
-        if catch_unwind(AssertUnwindSafe(|| this.handler.set(None))).is_err() {
-            this.connection.route.counters.panicked();
-        }
+        let gate = this.edges.as_mut().and_then(|edges| edges.gate.take());
+        this.connection.contain(|| drop(gate));
+        this.connection.contain(|| this.handler.set(None));
     }
 
     /// Whether the time a closing connection has is over.
@@ -227,6 +225,15 @@ impl<H: Future<Output: Conclude>, F: FnOnce(&Connection)> Future for Driver<H, F
             return Poll::Ready(());
         }
         Poll::Pending
+    }
+}
+
+impl Connection {
+    /// Runs a piece of somebody else's code that has nobody to tell when it panics.
+    fn contain(&self, run: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(run)).is_err() {
+            self.route.counters.panicked();
+        }
     }
 }
 

@@ -395,6 +395,13 @@ impl Hub {
             return Err(SignInError::Forbidden(lacking));
         }
         let (id, users) = (connection.id, &self.inner.users);
+        // Asked again below; asked here so that nobody hears of a user coming online who is then refused.
+        if connection.user().is_some_and(|before| !may_follow(&before)) {
+            return Err(SignInError::AnotherUser);
+        }
+        if !self.is_connected(id) {
+            return Err(SignInError::Ended);
+        }
         let shard = &self.inner.shards[id.shard()];
         let is_news = loop {
             let arrival = users.arrive(user.id(), |change| self.tell(user.id(), change));

@@ -167,8 +167,17 @@ impl Shard {
         connection.unschedule();
         let Some(Turns(turns)) = driver else { return };
         let waker = Waker::from(Arc::clone(connection));
-        if turns.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
-            *driver = None;
+        // A driver contains what its handler does. Whatever it lets through must not end the shard, and with it the
+        // connections of everybody else.
+        let poll = || turns.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        let is_over = catch_unwind(AssertUnwindSafe(poll)).unwrap_or_else(|_| {
+            connection.route.counters.panicked();
+            connection.kill();
+            true
+        });
+        if is_over {
+            let over = driver.take();
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(over)));
         }
     }
 
@@ -397,8 +406,13 @@ impl Shard {
         match whom {
             Whom::These(ids) => {
                 let here = self.handle.directory.shard();
-                let ours = ids.iter().filter(|id| id.shard() == here);
-                ours.filter_map(|id| self.slot(*id)).filter(close).count()
+                let mut closed = 0;
+                for batch in ids.chunks(BATCH) {
+                    let ours = batch.iter().filter(|id| id.shard() == here);
+                    closed += ours.filter_map(|id| self.slot(*id)).filter(close).count();
+                    yield_now().await;
+                }
+                closed
             }
             Whom::All => self.slots.iter().flatten().filter(close).count(),
             Whom::UsersWhere(matches) => {

@@ -106,7 +106,7 @@ impl<S: Send + Sync + 'static> MessageHandler<ByEvent, S> for Events<S> {
                 return Err(MessagesError::Event(event));
             }
         }
-        Ok(())
+        self.all().try_for_each(AnyHandler::check)
     }
 
     fn keep<'a>(&'a self, parts: &'a mut Parts, state: &'a S) -> Keeping<'a, Self::Kept> {

@@ -47,7 +47,8 @@ pub trait FromMessage<S>: Sized + Send + 'static {
     /// What is kept of the upgrade request for as long as the connection lives; `()` for most.
     type Kept: Send + Sync + 'static;
 
-    /// Whether the message itself may be looked at. The last of a handler's extractors that does gets it without a copy.
+    /// Whether the message itself is looked at: `false` is a promise. The last of a handler's extractors that looks at it
+    /// gets it [without a copy](Incoming::take_message).
     const READS_MESSAGE: bool = true;
 
     /// Takes from the upgrade request what will be needed. An error is the answer to the request, instead of the 101.
@@ -63,7 +64,7 @@ pub trait FromMessage<S>: Sized + Send + 'static {
 /// A message that is about to be handled, as extractors see it.
 pub struct Incoming<'a> {
     message: Option<Message>,
-    /// Extractors that look at the message and have not yet had their turn.
+    /// Extractors that look at the message and have not had their turn; the present one among them.
     pub(super) readers: usize,
     socket: &'a Socket,
     id: RequestId,
@@ -90,13 +91,12 @@ impl<'a> Incoming<'a> {
         self.message.as_ref().ok_or_else(no_message)
     }
 
-    /// The message, to be kept: it shares its bytes with no other extractor that does not ask for them.
+    /// The message, to be kept. The last extractor that looks at it gets the message itself, and can ask for it once.
     ///
     /// # Errors
     /// As [`message`](Self::message).
     pub fn take_message(&mut self) -> Result<Message, Problem> {
-        self.readers -= 1;
-        let message = if self.readers == 0 { self.message.take() } else { self.message.clone() };
+        let message = if self.readers <= 1 { self.message.take() } else { self.message.clone() };
         message.ok_or_else(no_message)
     }
 

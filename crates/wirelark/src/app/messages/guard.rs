@@ -72,7 +72,7 @@ impl<H> Guarded<H> {
     }
 
     /// `policy` must say yes. It sees the event, the message, the connection and the user, and must not wait. One that
-    /// panics has said no.
+    /// panics lets nothing pass, and the client is told of an internal error.
     pub fn policy(mut self, policy: impl Fn(&Asked<'_>) -> bool + Send + Sync + 'static) -> Self {
         self.policy = Some(Arc::new(policy));
         self
@@ -90,6 +90,8 @@ where
 {
     type Kept = H::Kept;
     type Running = H::Running;
+
+    const TAKES_MESSAGES: bool = H::TAKES_MESSAGES;
 
     fn check(&self) -> Result<(), MessagesError> {
         self.handler.check()
@@ -117,7 +119,7 @@ where
             id: &id.to_string(),
             connection: id.connection(),
             user: None,
-            data: Data::Message(incoming.message()?.as_bytes()),
+            data: Data::Message(incoming.message().map_or(&[], Message::as_bytes)),
         };
         permission::check(incoming.shared(), &self.requirements, self.policy.as_ref(), asked)?;
         self.handler.begin(choice, incoming, kept, state)

@@ -192,7 +192,11 @@ macro_rules! message_handler {
             ) -> Result<Handling<Fut>, Refused> {
                 let ($($extractor,)*) = kept;
                 incoming.readers = 0 $(+ usize::from($extractor::READS_MESSAGE))*;
-                let future = self($($extractor::from_message(&mut incoming, $extractor, state)?,)*);
+                let future = self($({
+                    let argument = $extractor::from_message(&mut incoming, $extractor, state)?;
+                    incoming.readers -= usize::from($extractor::READS_MESSAGE);
+                    argument
+                },)*);
                 let token = incoming.into_token().map(CancellationToken::drop_guard);
                 Ok(Handling { future, token })
             }
@@ -249,6 +253,7 @@ pub(super) type AnyKept = Option<Box<dyn Any + Send + Sync>>;
 
 /// A handler of any type.
 pub(super) trait AnyHandler<S>: Send + Sync {
+    fn check(&self) -> Result<(), MessagesError>;
     fn keep<'a>(&'a self, parts: &'a mut Parts, state: &'a S) -> Keeping<'a, AnyKept>;
     fn begin(&self, incoming: Incoming<'_>, kept: &AnyKept, state: &S) -> Result<Running, Refused>;
 }
@@ -268,6 +273,10 @@ impl<H: MessageHandler<M, S>, M, S> Erased<H, M, S> {
 }
 
 impl<H: MessageHandler<M, S>, M, S: Sync> AnyHandler<S> for Erased<H, M, S> {
+    fn check(&self) -> Result<(), MessagesError> {
+        self.handler.check()
+    }
+
     fn keep<'a>(&'a self, parts: &'a mut Parts, state: &'a S) -> Keeping<'a, AnyKept> {
         Box::pin(async move {
             let kept = self.handler.keep(parts, state).await?;
@@ -285,6 +294,8 @@ impl<H: MessageHandler<M, S>, M, S: Sync> AnyHandler<S> for Erased<H, M, S> {
             None => self.nothing.get(),
         };
         let kept = kept.expect("the same handler kept it, before the connection was there");
-        Ok(Slot::of(self.handler.begin(Choice::default(), incoming, kept, state)?))
+        // There is no message in `attached` and `closed`.
+        let choice = incoming.message().ok().map(|message| self.handler.choose(message)).transpose()?;
+        Ok(Slot::of(self.handler.begin(choice.unwrap_or_default(), incoming, kept, state)?))
     }
 }

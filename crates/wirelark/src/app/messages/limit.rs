@@ -40,6 +40,8 @@ where
     type Kept = (Box<Meter>, H::Kept);
     type Running = H::Running;
 
+    const TAKES_MESSAGES: bool = H::TAKES_MESSAGES;
+
     fn check(&self) -> Result<(), MessagesError> {
         Meter::new(self.rate).map_err(|error| MessagesError::Rate(error.to_string().into()))?;
         self.handler.check()

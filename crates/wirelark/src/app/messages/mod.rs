@@ -104,8 +104,8 @@ impl<H, S: Send + Sync + 'static> MessagesBuilder<H, S> {
         self
     }
 
-    /// Runs for each connection after its last message, while it is still in its rooms; for at most the route's close
-    /// timeout.
+    /// Runs for each connection after its last message, for at most the route's close timeout. It is still in its rooms
+    /// then, unless handlers that ran on after its end have used that time up.
     pub fn closed<M: 'static>(mut self, hook: impl MessageHandler<M, S>) -> Self {
         self.closed = Some(Box::new(Erased::new(hook)));
         self
@@ -218,6 +218,9 @@ where
 {
     fn into_route(mut self, path: &str, state: S) -> Result<SocketRoute, MessagesError> {
         self.handler.check()?;
+        for hook in [&self.attached, &self.closed].into_iter().flatten() {
+            hook.check()?;
+        }
         if self.timeout < TIMEOUTS.0 || self.timeout > TIMEOUTS.1 {
             return Err(MessagesError::Timeout(self.timeout));
         }

@@ -180,8 +180,12 @@ where
         }
         self.last += 1;
         let id = RequestId::new(self.socket.id(), NonZeroU64::new(self.last));
-        let chosen =
-            if H::TAKES_MESSAGES { self.service.handler.choose(&message) } else { Ok(Choice::default()) };
+        // What comes too often is not even looked into.
+        let chosen = match self.check_rate() {
+            Ok(()) if H::TAKES_MESSAGES => self.service.handler.choose(&message).map_err(Refused::from),
+            Ok(()) => Ok(Choice::default()),
+            Err(limited) => Err(limited.into()),
+        };
         let event = chosen.as_ref().ok().and_then(|choice| choice.event);
         let which = Which { event, id };
         if self.connection().route.hooks.hear_received() {
@@ -190,11 +194,9 @@ where
         if !H::TAKES_MESSAGES {
             return;
         }
-        let in_time = self.check_rate();
         let Self { service, socket, kept, .. } = self;
         let begin = || {
             let incoming = Incoming::new(Some(message), socket, id, event);
-            in_time?;
             service.handler.begin(chosen?, incoming, &kept.handler, &service.state)
         };
         // Extractors run other people's code, and a handler may fail before there is a future of it.
