@@ -15,8 +15,8 @@ use crate::connection::User;
 
 /// A room that may be joined: the server named it, or a [`RoomPolicy`] has said yes to whoever did.
 ///
-/// It is an extractor of socket handlers, too: the pass for the room that the parameter `{room}` of the route's pattern
-/// names. A client that may not join it is refused with 403.
+/// It is an extractor of socket and [message](crate::messages) handlers, too: the pass for the room that the parameter
+/// `{room}` of the route's pattern names. A client that may not join it is refused with 403.
 ///
 /// ```
 /// use wirelark::auth::User;
