@@ -5,7 +5,8 @@
 //! everybody else sends it mail.
 //!
 //! Lock order: a connection's directory entry, then a stripe (of a room, a room's presence or a user), then a mailbox or
-//! the deadlines. Never two stripes, never across an await, user code or I/O.
+//! the deadlines. Never two stripes, never across an await, user code or I/O. A seat is passed on under the entry, and takes
+//! none of the others.
 
 mod deadlines;
 mod delivery;
