@@ -13,12 +13,14 @@ use wirelark::axum::middleware::{Next, from_fn};
 use wirelark::axum::response::{IntoResponse, Response};
 use wirelark::contract::{Problem, Session};
 use wirelark::presence::{Listed, Metadata, News, Presence};
-use wirelark::{App, Hub, Message, OpenRooms, Refusal, Room, Upgrade, contract};
+use wirelark::{App, Hub, Message, OpenRooms, Refusal, RoomDenied, RoomPass, Upgrade, contract, socket};
 
 pub(crate) fn add_to(app: App) -> App {
     // A path has one route, and this one's requests mostly are upgrades.
-    app.scope("/presence", |scope| scope.socket("/{room}", present).layer(from_fn(answer_plain_requests)))
-        .contract("/lobby/{room}", Lobby::serve(Server).room_policy(OpenRooms))
+    app.scope("/presence", |scope| {
+        scope.socket("/{room}", socket(present).room_policy(OpenRooms)).layer(from_fn(answer_plain_requests))
+    })
+    .contract("/lobby/{room}", Lobby::serve(Server).room_policy(OpenRooms))
 }
 
 #[derive(Deserialize)]
@@ -33,13 +35,8 @@ fn no_metadata() -> String {
 }
 
 /// Tracks whoever connects, who also watches. A text changes the metadata.
-async fn present(
-    Path(name): Path<String>,
-    Query(asked): Query<Asked>,
-    hub: Hub,
-    upgrade: Upgrade,
-) -> wirelark::Result {
-    let presence = hub.room(name).map_err(|error| bad_request(&error))?.presence();
+async fn present(pass: RoomPass, Query(asked): Query<Asked>, hub: Hub, upgrade: Upgrade) -> wirelark::Result {
+    let presence = hub.presence(pass)?;
     let meta: Value = serde_json::from_str(&asked.meta).map_err(|error| bad_request(&error))?;
     let meta = Metadata::new(meta).map_err(|error| bad_request(&error))?;
     let user = asked.user.map(User::new).transpose().map_err(|error| bad_request(&error))?;
@@ -82,15 +79,17 @@ async fn answer_plain_requests(Path(name): Path<String>, hub: Hub, request: Requ
     if request.headers().contains_key(header::UPGRADE) {
         return next.run(request).await;
     }
-    match hub.room(name) {
-        Ok(room) => Json(present_in(&room)).into_response(),
-        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    match presence_of(&hub, None, name).await {
+        Ok(presence) => {
+            Json(Present { members: presence.list(), occupancy: presence.occupancy() }).into_response()
+        }
+        Err(denied) => denied.into_response(),
     }
 }
 
-fn present_in(room: &Room) -> Present {
-    let presence = room.presence();
-    Present { members: presence.list(), occupancy: presence.occupancy() }
+/// The presence of a room that a client named.
+async fn presence_of(hub: &Hub, user: Option<&User>, name: String) -> Result<Presence, RoomDenied> {
+    Ok(hub.presence(RoomPass::ask(&OpenRooms, user, name).await?)?)
 }
 
 /// Who is in a room.
@@ -110,9 +109,9 @@ struct Server;
 type Visitor = Session<Lobby, Path<String>>;
 
 impl Server {
-    fn presence(session: &Visitor) -> Result<Presence, Problem> {
-        let room = session.hub().room(session.data(|Path(name)| name.clone()));
-        Ok(room.map_err(|error| problem(&error))?.presence())
+    async fn presence(session: &Visitor) -> Result<Presence, RoomDenied> {
+        let name = session.data(|Path(name)| name.clone());
+        presence_of(session.hub(), session.user().as_ref(), name).await
     }
 }
 
@@ -124,13 +123,14 @@ impl LobbyServer for Server {
     type Data = Path<String>;
 
     async fn watch(&self, session: Visitor) -> Result<(), Problem> {
-        Self::presence(&session)?
+        Self::presence(&session)
+            .await?
             .watch_as(&session, Lobby::presence)
             .map(drop)
             .map_err(|error| problem(&error))
     }
 
     async fn enter(&self, session: Visitor, meta: Value) -> Result<(), Problem> {
-        Self::presence(&session)?.track(&session, meta).map(drop).map_err(|error| problem(&error))
+        Self::presence(&session).await?.track(&session, meta).map(drop).map_err(|error| problem(&error))
     }
 }

@@ -95,7 +95,7 @@ pub mod hooks {
     pub use crate::connection::hooks::{Hooks, Received, Report, ReportKind, Sent};
 }
 
-/// Who is in a room, for those who watch it; see [`Room::presence`].
+/// Who is in a room, for those who watch it; see [`Hub::presence`].
 pub mod presence {
     pub use crate::hub::presence::{
         Attendee, Left, Listed, METADATA_BYTES_MAX, Member, Metadata, News, Presence, PresenceError,

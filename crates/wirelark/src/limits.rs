@@ -244,8 +244,9 @@ impl Options {
         self
     }
 
-    /// How many connections of one user the route has at the same time; one more is answered 429. Who is connected
-    /// before it is known who that is, is not counted.
+    /// How many connections of one user the route has at the same time; one more is answered 429. Who signs in later is
+    /// counted from then on, and refused by [`SignInError::TooManyConnections`](crate::auth::SignInError), or closed with
+    /// 4429 where it is the [first message](crate::auth::first_message) that signs in.
     pub fn connections_per_user(mut self, connections: usize) -> Self {
         self.connections_per_user = Some(connections);
         self

@@ -9,9 +9,9 @@ use serde_json::json;
 use tokio::time::Instant;
 use wirelark::auth::{self, FirstMessage, Jwt, Newcomer, User, Verdict};
 use wirelark::contract::Session;
-use wirelark::messages::messages;
+use wirelark::messages::{Connection, messages};
 use wirelark::testing::{Client, ClientEvent, Host};
-use wirelark::{App, Message, RoomName, Socket, Upgrade, contract, socket};
+use wirelark::{App, Message, OpenRooms, RoomName, RoomPass, RoomPolicy, Socket, Upgrade, contract, socket};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -369,6 +369,68 @@ async fn a_session_of_a_contract_begins_when_its_user_is_known_and_may_be_in_its
     other.send_text("I am bob").await;
     assert_eq!(other.expect_close(4403).await, "this user may not join the room \"/ward/ada\"");
     ada.expect_nothing_for(SECOND).await;
+    host.close().await;
+}
+
+/// Enters the room of the path, greets, and numbers and repeats what it gets.
+fn reception(policy: impl RoomPolicy, handled: &Arc<AtomicUsize>) -> Host {
+    let enter = async |pass: RoomPass, user: Option<User>, connection: Connection| {
+        let room = connection.join(pass)?;
+        Ok::<_, wirelark::Error>(format!("{}: {}", room.name(), user.as_ref().map_or("nobody", User::id)))
+    };
+    let handled = Arc::clone(handled);
+    let repeat = move |text: String, user: Option<User>, pass: RoomPass| {
+        let number = handled.fetch_add(1, SeqCst) + 1;
+        async move { format!("{number}. {} in {}: {text}", user.as_ref().map_or("nobody", User::id), pass.name()) }
+    };
+    let route = messages(repeat).attached(enter).auth(first()).room_policy(policy);
+    Host::new(App::new().messages("/rooms/{room}", route))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_route_handles_in_order_what_comes_behind_the_deciding_message_and_nothing_else() {
+    let handled = Arc::default();
+    let host = reception(OpenRooms, &handled);
+    let mut ada = host.at("/rooms/hall").connect().await;
+    let question = "/rooms/{room}: who are you?";
+    send_all(&mut ada, &["hi", "hello?"]).await;
+    expect_all(&mut ada, &[question, question]).await;
+    assert_eq!((handled.load(SeqCst), host.hub().room_count()), (0, 0));
+    send_all(&mut ada, &["I am ada", "I am bob", "let me in", "hold on"]).await;
+    expect_all(&mut ada, &["hall: ada", "1. ada in hall: I am bob", "2. ada in hall: let me in"]).await;
+    expect_all(&mut ada, &["3. ada in hall: hold on"]).await;
+
+    let mut nobody = host.at("/rooms/hall").connect().await;
+    send_all(&mut nobody, &["let me in", "I am ada"]).await;
+    expect_all(&mut nobody, &["hall: nobody", "4. nobody in hall: I am ada"]).await;
+    host.advance(10 * SECOND).await;
+    send_all(&mut nobody, &["still here"]).await;
+    expect_all(&mut nobody, &["5. nobody in hall: still here"]).await;
+
+    let mut refused = host.at("/rooms/hall").connect().await;
+    send_all(&mut refused, &["hi", "hi", "hi", "I am ada", "6"]).await;
+    while refused.expect_text_or_close(1008, "too many messages that sign nobody in").await {}
+    assert_eq!((handled.load(SeqCst), host.hub().room("hall").expect("a name").count()), (5, 2));
+    host.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_route_asks_for_the_room_of_its_path_when_it_is_known_who_is_there() {
+    let handled = Arc::default();
+    let own = |user: Option<&User>, room: &RoomName| user.is_some_and(|user| user.id() == room.as_str());
+    let host = reception(own, &handled);
+    let mut ada = host.at("/rooms/ada").connect().await;
+    send_all(&mut ada, &["I am ada", "hi"]).await;
+    expect_all(&mut ada, &["ada: ada", "1. ada in ada: hi"]).await;
+    for stranger in ["I am bob", "let me in"] {
+        let mut client = host.at("/rooms/ada").connect().await;
+        send_all(&mut client, &[stranger, "hi"]).await;
+        assert_eq!(client.expect_close(4403).await, "this user may not join the room \"ada\"");
+    }
+    // Who is known from the request is told before the 101, and so is whoever names no room.
+    host.at("/rooms/ada").user(user("bob")).expect_rejected(403).await;
+    host.at(&format!("/rooms/{}", "x".repeat(257))).expect_rejected(400).await;
+    assert_eq!((handled.load(SeqCst), host.hub().room("ada").expect("a name").count()), (1, 1));
     host.close().await;
 }
 

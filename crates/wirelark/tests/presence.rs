@@ -27,7 +27,7 @@ struct Asked {
 
 /// Tracks and watches as it is asked to, and then does what it is told.
 async fn lobby(Query(asked): Query<Asked>, mut socket: Socket) -> wirelark::Result {
-    let presence = socket.hub().room("lobby")?.presence();
+    let presence = socket.hub().presence("lobby")?;
     if asked.track {
         presence.track(&socket, json!({"n": 0}))?;
     }
@@ -69,7 +69,7 @@ fn app() -> App {
 }
 
 fn presence(hub: &Hub) -> Presence {
-    hub.room("lobby").expect("a name").presence()
+    hub.presence("lobby").expect("a name")
 }
 
 /// A watcher that believes what it is told, as strictly as one can: numbers follow each other, nobody joins twice, and
@@ -439,7 +439,7 @@ impl PartyServer for Hosting {
     type Data = ();
 
     async fn attached(&self, session: Session<Party, ()>) -> wirelark::Result {
-        let presence = session.room().presence();
+        let presence = session.presence();
         presence.track(&session, json!({"hat": true, "size": 1.5}))?;
         presence.watch_as(&session, Party::guests)?;
         Ok(())

@@ -10,10 +10,10 @@ use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde_json::{Value, json};
-use wirelark::auth::User;
+use wirelark::auth::{self, Newcomer, User, Verdict};
 use wirelark::contract::{Calls, Contract, Description, Problem, RateBy, Session, serve};
 use wirelark::testing::{Client, Connecting, Host};
-use wirelark::{App, Meter, Options, Rate, RateLimited, Socket, contract, metric_names, socket};
+use wirelark::{App, Message, Meter, Options, Rate, RateLimited, Socket, contract, metric_names, socket};
 
 #[contract]
 trait Limited {
@@ -472,4 +472,129 @@ async fn seats_are_counted_exactly_under_races() {
         }
     }
     sit_as(&host, "ada").expect_rejected(429).await;
+}
+
+async fn by_name(message: Message, _: Newcomer) -> Verdict {
+    Verdict::User(user(&String::from_utf8_lossy(message.as_bytes())))
+}
+
+/// Becomes whom each text names, and answers how that went; `switch NAME` whoever it was before.
+async fn become_each(mut socket: Socket) -> wirelark::Result {
+    while let Some(message) = socket.recv().await {
+        let text = String::from_utf8_lossy(message.as_bytes()).into_owned();
+        let became = match text.strip_prefix("switch ") {
+            Some(name) => socket.switch_user(&user(name)),
+            None => socket.sign_in(&user(&text)),
+        };
+        socket.send(became.map_or_else(|error| error.to_string(), |()| "in".to_owned())).await?;
+    }
+    Ok(())
+}
+
+const FULL: &str = "this user has as many connections as it may have";
+
+async fn become_one(client: &mut Client, text: &str, expected: &str) {
+    client.send_text(text).await;
+    assert_eq!(client.expect_text().await, expected, "{text}");
+}
+
+/// Raw sockets at `/`, and at `/first` those that sign in by their first message; so many per user.
+fn late_seats(connections: usize) -> Host {
+    let route = || socket(become_each).options(Options::new().connections_per_user(connections));
+    Host::new(App::new().socket("/", route()).socket("/first", route().auth(auth::first_message(by_name))))
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_signs_in_later_takes_a_seat_then() {
+    let host = late_seats(2);
+    let connect = async || host.at("/").connect().await;
+    let (mut one, mut two, mut three) = (connect().await, connect().await, connect().await);
+    become_one(&mut one, "ada", "in").await;
+    let known = host.at("/").user(user("ada")).connect().await;
+    become_one(&mut two, "ada", FULL).await;
+    host.at("/").user(user("ada")).expect_rejected(429).await;
+    // Whoever sits may renew, and who was refused is still nobody and may be somebody else.
+    become_one(&mut one, "ada", "in").await;
+    become_one(&mut two, "bob", "in").await;
+    become_one(&mut two, "switch ada", FULL).await;
+    become_one(&mut one, "switch bob", "in").await;
+    become_one(&mut three, "ada", "in").await;
+    become_one(&mut one, "switch ada", FULL).await;
+    assert_eq!((host.hub().user("ada").devices(), host.hub().user("bob").devices()), (2, 2));
+    for gone in [known, three] {
+        gone.drop_connection();
+    }
+    host.advance(Duration::from_millis(10)).await;
+    become_one(&mut one, "switch ada", "in").await;
+    become_one(&mut two, "switch ada", "in").await;
+    host.at("/").user(user("ada")).expect_rejected(429).await;
+    host.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_signs_in_by_message_and_has_too_many_connections_is_closed() {
+    let host = late_seats(1);
+    let mut one = host.at("/first").connect().await;
+    one.send_text("ada").await;
+    become_one(&mut one, "ada", "in").await;
+    let mut two = host.at("/first").connect().await;
+    two.send_text("ada").await;
+    assert_eq!(two.expect_close(4429).await, format!("{FULL}; retry after 5 s"));
+    one.drop_connection();
+    host.advance(Duration::from_millis(10)).await;
+    let mut three = host.at("/first").connect().await;
+    three.send_text("ada").await;
+    become_one(&mut three, "ada", "in").await;
+    host.close().await;
+}
+
+/// Clients sign in, become others, and leave at random on several threads; no user ever has too many, and no seat is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn late_seats_are_counted_exactly_under_races() {
+    const SEATS: usize = 2;
+    let host = Arc::new(late_seats(SEATS));
+    let clients = (0..12_u64).map(|number| {
+        let host = Arc::clone(&host);
+        tokio::spawn(async move {
+            let (mut random, mut refused) = (0x5EA8 ^ (number << 32), 0);
+            for _ in 0..40 {
+                let mut client = host.at("/").connect().await;
+                for _ in 0..4 {
+                    random = random
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407);
+                    client.send_text(["switch ada", "switch bob"][(random >> 63) as usize]).await;
+                    let answer = client.expect_text().await;
+                    assert!(answer == "in" || answer == FULL, "{answer}");
+                    refused += u32::from(answer == FULL);
+                    for name in ["ada", "bob"] {
+                        let now = host.hub().user(name).devices();
+                        assert!(now <= SEATS, "{name} has {now} connections");
+                    }
+                }
+                if random >> 62 & 1 == 0 {
+                    client.close(1000, "").await;
+                }
+            }
+            refused
+        })
+    });
+    let mut refused = 0;
+    for client in clients.collect::<Vec<_>>() {
+        refused += client.await.expect("a client that does not panic");
+    }
+    assert!(refused > 0, "there was no race to lose");
+    while host.hub().connection_count() > 0 {
+        tokio::task::yield_now().await;
+    }
+    for name in ["ada", "bob"] {
+        let mut all = Vec::new();
+        while all.len() < SEATS {
+            // The last one's seat is free a moment after its place in the hub is.
+            if let Ok(client) = host.at("/").user(user(name)).try_connect().await {
+                all.push(client);
+            }
+        }
+        host.at("/").user(user(name)).expect_rejected(429).await;
+    }
 }

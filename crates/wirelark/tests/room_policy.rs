@@ -1,7 +1,9 @@
 //! Rooms that clients name: who may join them, and how the others are told.
 
 use wirelark::auth::User;
+use wirelark::axum::Json;
 use wirelark::contract::{Problem, Session};
+use wirelark::messages::{Connection, messages};
 use wirelark::testing::Host;
 use wirelark::{App, Message, OpenRooms, RoomName, RoomPass, Socket, Upgrade, contract, socket};
 
@@ -55,6 +57,47 @@ async fn a_route_without_a_policy_or_a_room_has_no_pass_to_give() {
     let host = Host::new(app.socket("/no-room/{name}", socket(listen).room_policy(OpenRooms)));
     host.at("/no-policy/lobby").expect_rejected(500).await;
     host.at("/no-room/lobby").expect_rejected(500).await;
+    host.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_handler_has_the_pass_of_its_path_and_asks_for_others() {
+    async fn enter(pass: RoomPass, connection: Connection) -> wirelark::Result<String> {
+        Ok(connection.join(pass)?.name().to_string())
+    }
+    async fn change(
+        Json(wish): Json<String>,
+        user: Option<User>,
+        connection: Connection,
+    ) -> Result<String, Problem> {
+        let pass = RoomPass::ask(&own, user.as_ref(), wish).await?;
+        let room = connection.join(pass).map_err(|error| Problem::new(error.to_string()))?;
+        Ok(room.name().to_string())
+    }
+    let host = Host::new(
+        App::new()
+            .messages("/no-policy/{room}", messages(change).attached(enter))
+            .messages("/no-room/{name}", messages(change).attached(enter).room_policy(own))
+            .messages("/rooms/{room}", messages(change).attached(enter).room_policy(own))
+            .scope("/open", |scope| {
+                scope.room_policy(OpenRooms).messages("/{room}", messages(change).attached(enter))
+            }),
+    );
+    host.at("/no-policy/lobby").expect_rejected(500).await;
+    host.at("/no-room/lobby").expect_rejected(500).await;
+    let refused = host.at("/rooms/bob").user(ada()).expect_rejected(403).await;
+    assert_eq!(refused.body, "this user may not join the room \"bob\"");
+    assert_eq!(host.hub().room_count(), 0);
+    for (path, room) in [("/rooms/ada", "ada"), ("/open/bob", "bob")] {
+        let mut client = host.at(path).user(ada()).connect().await;
+        assert_eq!(client.expect_text().await, room);
+        client.send_text("\"carol\"").await;
+        let denied = r#"{"error":"this user may not join the room \"carol\"","code":"FORBIDDEN"}"#;
+        assert_eq!(client.expect_text().await, denied);
+        client.send_text("\"lobby\"").await;
+        assert_eq!(client.expect_text().await, "lobby");
+    }
+    assert_eq!(host.hub().room("carol").expect("a name").count(), 0);
     host.close().await;
 }
 

@@ -52,7 +52,7 @@ impl Error {
         }
         match self.0.downcast_ref() {
             Some(SignInError::Ended) => return Outcome::Finished,
-            Some(error) => return Outcome::Close(CloseFrame::new(CloseCode::FORBIDDEN, error.to_string())),
+            Some(error) => return Outcome::Close(error.close_frame()),
             None => {}
         }
         if let Some(SendError::Closed) = self.0.downcast_ref() {

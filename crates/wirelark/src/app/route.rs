@@ -31,9 +31,8 @@ use super::auth::{
 use super::contract::{CallDescription, CallKind, CallRate, Delivery, Description, Format, PushDescription};
 use super::farewell::Farewell;
 use super::handler::SocketHandler;
-use super::seats::{Full, Seat, Seats};
 use super::upgrade::{Pending, Runner};
-use crate::connection::{Agreed, RouteContext};
+use crate::connection::{Agreed, Full, RouteContext, SEAT_RETRY_SECONDS, Seat, Seats};
 use crate::hub::{Hub, SharedPolicy};
 use crate::limits::{Limits, Origins};
 use crate::observe::Rejection;
@@ -255,9 +254,6 @@ impl Endpoint {
         response
     }
 }
-
-/// Nobody knows when a connection will end; this is long enough for a page that was left to be noticed.
-const SEAT_RETRY_SECONDS: u64 = 5;
 
 /// Who is counted as one client, where addresses are.
 pub(super) fn address_of(parts: &Parts) -> Option<IpAddr> {

@@ -150,7 +150,8 @@ impl Socket {
     ///
     /// # Errors
     /// [`SignInError::AnotherUser`] if the connection is somebody else's already, [`SignInError::Forbidden`] if the user
-    /// lacks what the route requires, [`SignInError::Ended`]. Nothing has changed then.
+    /// lacks what the route requires, [`SignInError::TooManyConnections`] if the user has as many as the route allows,
+    /// [`SignInError::Ended`]. Nothing has changed then.
     pub fn sign_in(&self, user: &User) -> Result<(), SignInError> {
         self.hub.sign_in(self.connection(), user)
     }
@@ -159,7 +160,7 @@ impl Socket {
     /// as the rooms that were joined, stays: it is for the handler to leave them.
     ///
     /// # Errors
-    /// [`SignInError::Forbidden`], [`SignInError::Ended`].
+    /// [`SignInError::Forbidden`], [`SignInError::TooManyConnections`], [`SignInError::Ended`].
     pub fn switch_user(&self, user: &User) -> Result<(), SignInError> {
         self.hub.switch_user(self.connection(), user)
     }

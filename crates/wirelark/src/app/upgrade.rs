@@ -23,9 +23,8 @@ use wirelark_proto::CloseFrame;
 use super::auth::{AskedRoom, FirstMessage};
 use super::error::IntoOutcome;
 use super::farewell::Farewell;
-use super::seats::Seat;
 use super::socket::Socket;
-use crate::connection::{Agreed, Connection, ConnectionId, Driver, Gate, RouteContext};
+use crate::connection::{Agreed, Connection, ConnectionId, Driver, Gate, RouteContext, Seat};
 use crate::hub::{Hub, Reservation, Turns};
 use crate::limits::SlowClient;
 #[cfg(feature = "testing")]
@@ -216,6 +215,7 @@ fn open<H: Future<Output: IntoOutcome> + Send + 'static>(
     let id = reservation.take();
     let run_queue = hub.run_queue(id).filter(|_| runner == Runner::Shard);
     let connection = Arc::new(Connection::new(id, context, wires, agreed, run_queue));
+    connection.take_seat(seat);
     connection.send_head(&head);
     connection.receive_early(&early);
     drop((head, early));
@@ -223,7 +223,8 @@ fn open<H: Future<Output: IntoOutcome> + Send + 'static>(
         let hub = hub.clone();
         move |connection: &Connection| {
             hub.forget(connection);
-            drop(seat);
+            // Behind that nobody signs in on it any more, who would take another seat.
+            connection.take_seat(None);
         }
     };
     let socket = Socket::new(Arc::clone(&connection), hub.clone());

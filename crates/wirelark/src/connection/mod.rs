@@ -20,6 +20,7 @@ mod liveness;
 mod outbound;
 mod outbox;
 mod run_queue;
+mod seats;
 mod user;
 
 use std::sync::{Arc, OnceLock};
@@ -57,6 +58,7 @@ use self::outbound::{Offer, Outbound};
 use self::outbox::Class;
 pub(crate) use self::outbox::ConflationKey;
 pub(crate) use self::run_queue::RunQueue;
+pub(crate) use self::seats::{Full, SEAT_RETRY_SECONDS, Seat, Seats};
 pub(crate) use self::user::Requirements;
 pub use self::user::{InvalidUserId, SignInError, User};
 use crate::shared_frame::{self, SharedFrame};
@@ -166,6 +168,8 @@ pub(crate) struct Connection {
     run_queue: Option<Arc<RunQueue>>,
     /// Who is at the other end; may become known later than the connection, and is replaced when a token is renewed.
     user: Mutex<Option<User>>,
+    /// Its place among the connections of its user and its address, where these are limited.
+    seat: Mutex<Option<Seat>>,
     /// The subprotocol, and a token once somebody has asked for it.
     seldom: OnceLock<Box<Seldom>>,
     inbound: Mutex<Inbound>,
@@ -215,6 +219,7 @@ impl Connection {
             facts,
             run_queue,
             user: Mutex::new(user),
+            seat: Mutex::new(None),
             seldom,
             inbound: Mutex::new(inbound),
             outbound: Mutex::new(Outbound::new(write, gap_format)),
@@ -546,6 +551,17 @@ impl Connection {
     pub(crate) fn set_user(&self, user: User) -> bool {
         *self.user.lock() = Some(user);
         self.facts.set(Fact::UserChanged)
+    }
+
+    /// Puts it onto this seat, and frees the one it had.
+    pub(crate) fn take_seat(&self, seat: Option<Seat>) {
+        *self.seat.lock() = seat;
+    }
+
+    /// Counts it among `user`'s connections, unless there are as many as there may be.
+    /// What comes back is to be dropped once it is no longer counted among the ones of whoever's it was before.
+    pub(crate) fn pass_seat_to(&self, user: &User) -> Result<Option<Seat>, Full> {
+        self.seat.lock().as_mut().map_or(Ok(None), |seat| seat.pass_to(user))
     }
 
     /// Whether there is another user since the last call. Asked before the user is looked at.

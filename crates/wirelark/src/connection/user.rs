@@ -208,6 +208,10 @@ pub enum SignInError {
     /// The user lacks something that the route requires.
     #[error("the user lacks the {0}")]
     Forbidden(Box<str>),
+    /// The user has as many connections to the route as [`connections_per_user`](crate::Options::connections_per_user)
+    /// allows.
+    #[error("{0}")]
+    TooManyConnections(&'static str),
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 //! everybody else sends it mail.
 //!
 //! Lock order: a connection's directory entry, then a stripe (of a room, a room's presence or a user), then a mailbox or
-//! the deadlines. Never two stripes, never across an await, user code or I/O.
+//! the deadlines. Never two stripes, never across an await, user code or I/O. A seat is passed on under the entry, and takes
+//! none of the others.
 
 mod deadlines;
 mod delivery;
@@ -34,7 +35,7 @@ use tokio_util::task::TaskTracker;
 use wirelark_proto::{CloseCode, CloseFrame, Message};
 
 use crate::budget::Budget;
-use crate::connection::{ConflationKey, Connection, ConnectionId, RunQueue, SignInError, User};
+use crate::connection::{ConflationKey, Connection, ConnectionId, Full, RunQueue, SignInError, User};
 use crate::observe::Observer;
 
 use self::deadlines::Deadlines;
@@ -403,6 +404,8 @@ impl Hub {
             return Err(SignInError::Ended);
         }
         let shard = &self.inner.shards[id.shard()];
+        // Free only when whoever sat there has left: nobody is ever seen with one connection too many.
+        let mut left_seat = None;
         let is_news = loop {
             let arrival = users.arrive(user.id(), |change| self.tell(user.id(), change));
             // Held until the user is entered: a connection that goes meanwhile is taken out again by whoever forgets it.
@@ -419,6 +422,14 @@ impl Hub {
                 users.give_up(arrival);
                 break connection.set_user(user.clone());
             }
+            // Should another round be needed, it finds that the seat is the user's already.
+            match connection.pass_seat_to(user) {
+                Ok(left) => left_seat = left.or(left_seat),
+                Err(Full(why)) => {
+                    users.give_up(arrival);
+                    return Err(SignInError::TooManyConnections(why));
+                }
+            }
             if users.enter(arrival, id, || ()) {
                 if let Some(before) = before {
                     users.leave(before.id(), id);
@@ -426,6 +437,7 @@ impl Hub {
                 break connection.set_user(user.clone());
             }
         };
+        drop(left_seat);
         if is_news {
             shard.mailbox.put(Mail::UserChanged { connection: id });
         }

@@ -1,6 +1,6 @@
 //! Who may join which room.
 //!
-//! Whoever is in a room hears all that is said there, so a name that a client chose is a question, and the answer is a
+//! Whoever is in a room hears all that is said there, and whoever watches it hears who is, so a name that a client chose is a question, and the answer is a
 //! [`RoomPass`]. Publishing needs none: it shows its publisher nothing.
 
 use std::fmt;
@@ -13,10 +13,10 @@ use wirelark_proto::contract::Problem;
 use super::{InvalidRoom, RoomName};
 use crate::connection::User;
 
-/// A room that may be joined: the server named it, or a [`RoomPolicy`] has said yes to whoever did.
+/// A room that may be joined, and whose [presence](crate::Hub::presence) may be watched: the server named it, or a [`RoomPolicy`] has said yes to whoever did.
 ///
-/// It is an extractor of socket handlers, too: the pass for the room that the parameter `{room}` of the route's pattern
-/// names. A client that may not join it is refused with 403.
+/// It is an extractor of socket and [message](crate::messages) handlers, too: the pass for the room that the parameter
+/// `{room}` of the route's pattern names. A client that may not join it is refused with 403.
 ///
 /// ```
 /// use wirelark::auth::User;
@@ -163,9 +163,9 @@ impl fmt::Debug for SharedPolicy {
     }
 }
 
-/// What can be joined: a literal, or a [`RoomPass`].
+/// What can be joined or watched: a literal, or a [`RoomPass`].
 #[diagnostic::on_unimplemented(
-    message = "a room may not be joined by the name in a `{Self}` alone: a client could have chosen it",
+    message = "a room may be neither joined nor watched by the name in a `{Self}` alone: a client could have chosen it",
     label = "not a literal, and no `RoomPass`",
     note = "if a client chose the name, ask who may join: `RoomPass::ask(&policy, socket.user().as_ref(), name).await?`, or \
             take a `RoomPass` as an argument of the handler",

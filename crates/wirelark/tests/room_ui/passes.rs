@@ -1,4 +1,4 @@
-//! What may be joined.
+//! What may be joined or watched.
 
 use wirelark::auth::User;
 use wirelark::contract::{Contract, Session};
@@ -10,6 +10,8 @@ async fn listen(pass: RoomPass, hub: Hub, socket: Socket) -> wirelark::Result {
     socket.join("lobby")?;
     socket.sender().join(NEWS)?;
     socket.join(RoomPass::trusted(format!("team-{}", 7))?)?;
+    hub.presence("lobby")?.track(&socket, ())?;
+    hub.presence(pass.clone())?.watch(&socket)?;
     hub.join(socket.id(), pass)?;
     // To say something one needs not be allowed to hear it.
     hub.room(String::from("anywhere"))?.publish("hello").await;
@@ -17,6 +19,7 @@ async fn listen(pass: RoomPass, hub: Hub, socket: Socket) -> wirelark::Result {
 }
 
 pub async fn ask<C: Contract>(policy: &impl RoomPolicy, session: Session<C, ()>, wish: String) -> wirelark::Result {
+    session.presence().watch(&session)?;
     session.join(RoomPass::ask(policy, session.user().as_ref(), wish).await?)?;
     Ok(())
 }

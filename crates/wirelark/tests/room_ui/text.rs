@@ -19,6 +19,16 @@ async fn by_hub(Path(room): Path<String>, hub: Hub, socket: Socket) -> wirelark:
     Ok(())
 }
 
+async fn by_presence(Path(room): Path<String>, hub: Hub, socket: Socket) -> wirelark::Result {
+    hub.presence(room)?.watch(&socket)?;
+    Ok(())
+}
+
+async fn by_room(hub: Hub, socket: Socket) -> wirelark::Result {
+    hub.room("lobby")?.presence().watch(&socket)?;
+    Ok(())
+}
+
 #[contract]
 trait Chat {
     async fn enter(&self, room: String) -> wirelark::Result;
@@ -40,6 +50,8 @@ fn main() {
         .socket("/a/{room}", by_path)
         .socket("/b/{room}", by_checked_name)
         .socket("/c/{room}", by_hub)
+        .socket("/presence/{room}", by_presence)
+        .socket("/room", by_room)
         .socket("/d/{room}", socket(by_path).room_policy("everybody"))
         .contract("/chat", Chat::serve(Server));
 }

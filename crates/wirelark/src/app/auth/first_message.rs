@@ -31,7 +31,7 @@ const ATTEMPTS: u32 = 3;
 /// Until `verifier` has decided, every message is for it, and none reaches the handler; what comes behind the deciding one
 /// waits, and is handled in order. A client that is silent for longer than the [`deadline`](FirstMessage::deadline), or
 /// whose verifier is, and one that has used up its [`attempts`](FirstMessage::attempts), is closed with 1008. A user who
-/// lacks what the route requires is closed with 4403. Meanwhile at most one message and what is read ahead (64 KiB) is held.
+/// lacks what the route requires is closed with 4403, and one who has as many connections as the route allows with 4429. Meanwhile at most one message and what is read ahead (64 KiB) is held.
 ///
 /// A [`Jwt`](super::Jwt) is a verifier of messages `{"token": ".."}`. The handler finds the user on its socket, as there
 /// was none yet when its other arguments were made:
@@ -240,7 +240,7 @@ impl FirstMessage {
         }
         match user.map(|user| hub.sign_in(connection, &user)) {
             None | Some(Ok(()) | Err(SignInError::Ended)) => Ok(()),
-            Some(Err(error)) => Err(CloseFrame::new(CloseCode::FORBIDDEN, error.to_string())),
+            Some(Err(error)) => Err(error.close_frame()),
         }
     }
 

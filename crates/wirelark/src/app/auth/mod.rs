@@ -29,6 +29,7 @@ pub use self::jwt::{Claims, Jwt, JwtError};
 pub use self::token::TokenSource;
 use super::error::Refusal;
 pub(crate) use crate::connection::Requirements;
+use crate::connection::SEAT_RETRY_SECONDS;
 pub use crate::connection::{InvalidUserId, SignInError, User};
 
 impl<S: Sync> FromRequestParts<S> for User {
@@ -118,9 +119,26 @@ impl From<AuthError> for Problem {
     }
 }
 
+impl SignInError {
+    /// How a client is told whose connection ends with it.
+    pub(crate) fn close_frame(&self) -> CloseFrame {
+        match self {
+            Self::TooManyConnections(why) => {
+                let reason = format!("{why}; retry after {SEAT_RETRY_SECONDS} s");
+                CloseFrame::new(CloseCode::RATE_LIMITED, reason)
+            }
+            _ => CloseFrame::new(CloseCode::FORBIDDEN, self.to_string()),
+        }
+    }
+}
+
 impl From<SignInError> for Problem {
     fn from(error: SignInError) -> Self {
-        Self::new(error.to_string()).code("FORBIDDEN")
+        let code = match error {
+            SignInError::TooManyConnections(_) => "TOO_MANY_CONNECTIONS",
+            _ => "FORBIDDEN",
+        };
+        Self::new(error.to_string()).code(code)
     }
 }
 

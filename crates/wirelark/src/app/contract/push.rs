@@ -150,11 +150,6 @@ impl<C> ContractRoom<C> {
         self.untyped().map_or(0, |room| room.count())
     }
 
-    /// Who is in the room, for those who watch it; see [`Room::presence`].
-    pub fn presence(&self) -> Presence {
-        Presence::new(self.hub.clone(), self.name.clone())
-    }
-
     /// The room as the hub knows it.
     fn untyped(&self) -> Result<Room, InvalidRoom> {
         self.hub.room(self.name.clone())
@@ -184,7 +179,7 @@ impl Presence {
     ///     type Data = ();
     ///
     ///     async fn attached(&self, session: Session<Lobby, ()>) -> wirelark::Result {
-    ///         let presence = session.room().presence();
+    ///         let presence = session.presence();
     ///         presence.track(&session, serde_json::json!({"status": "awake"}))?;
     ///         presence.watch_as(&session, Lobby::presence)?;
     ///         Ok(())

@@ -13,7 +13,7 @@ use super::peers::{Peers, Place};
 use super::push::{ContractRecipients, ContractRoom, Push, Pushing};
 use crate::app::auth::User;
 use crate::connection::{Closed, Connection, ConnectionId, SignInError};
-use crate::hub::presence::Attendee;
+use crate::hub::presence::{Attendee, Presence};
 use crate::hub::{Excepted, Hub, InvalidRoom, Joinable, RecipientsError, RoomName};
 
 /// One client of the contract `C`, with data `D` of the application's own. Cheap to clone; usable from any task
@@ -152,6 +152,12 @@ impl<C: 'static, D: Send + Sync + 'static> Session<C, D> {
     /// the people of one room.
     pub fn room(&self) -> ContractRoom<C> {
         ContractRoom::new(self.inner.hub.clone(), self.inner.room.clone())
+    }
+
+    /// Who is in the room of this session's path, for those who watch it; [`Hub::presence`] has that of other rooms.
+    pub fn presence(&self) -> Presence {
+        // Who may be here was decided before there was a session.
+        Presence::new(self.inner.hub.clone(), self.inner.room.clone())
     }
 
     /// Joins another room: one whose name is a literal, or one there is a [`RoomPass`](crate::RoomPass) for. It is left when

@@ -35,10 +35,15 @@ use crate::hub::{Excepted, Hub};
 /// | [`CancellationToken`] | fires when this message's handling is over, in whatever way | |
 /// | [`State<T>`](axum::extract::State), [`Extension<T>`](axum::extract::Extension) | as in axum | |
 /// | [`Path<T>`](axum::extract::Path), [`Query<T>`](axum::extract::Query) | of the upgrade request | |
+/// | [`RoomPass`](crate::RoomPass) | for the room that `{room}` in the path names | |
 ///
 /// Between two messages there is no request any more. What an extractor needs of it is [kept](Self::keep) from before
-/// the 101, and takes memory for as long as the connection lives: `Path`, `Query` and `Extension` keep their value, and
-/// are refused before the 101 as in axum; the others keep nothing.
+/// the 101, and takes memory for as long as the connection lives: `Path`, `Query`, `Extension` and `RoomPass` keep their
+/// value, and are refused before the 101 as in axum; the others keep nothing.
+///
+/// A `RoomPass` is refused with 403 by the [room policy](super::MessagesBuilder::room_policy). Where clients sign in by
+/// their [first message](crate::auth::first_message) the policy is asked once they have, before any handler runs; the
+/// refusal is then a close with 4403.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no argument of a message handler",
     note = "such as `Json<T>`, `String`, `Bytes`, `User`, `Connection`, `Hub`, `State<T>`, `Path<T>`; see `wirelark::messages::FromMessage`"

@@ -58,12 +58,13 @@ pub use self::reply::IntoReply;
 #[doc(hidden)]
 pub use self::reply::ReplyOf;
 use self::serving::{Service, Serving};
-use super::auth::Authenticator;
+use super::auth::{AskedRoom, Authenticator};
 use super::route::Call;
 use super::terms::Terms;
 use super::upgrade::Runner;
 use super::{Plain, SocketRoute, WithOptions};
 use crate::connection::Hooks;
+use crate::hub::RoomPolicy;
 use crate::limits::{Options, SlowClient};
 
 /// How long a message's handler may take, unless the route says otherwise.
@@ -141,6 +142,13 @@ impl<H, S> MessagesBuilder<H, S> {
     /// The user must have this role; otherwise 403.
     pub fn require_role(mut self, role: &str) -> Self {
         self.terms.require_role(role);
+        self
+    }
+
+    /// Who may join the rooms that clients name in this route's path, for handlers that take a
+    /// [`RoomPass`](crate::RoomPass); instead of what the scopes around it say.
+    pub fn room_policy(mut self, policy: impl RoomPolicy) -> Self {
+        self.terms.set_room_policy(policy);
         self
     }
 
@@ -260,6 +268,7 @@ where
                 Ok(kept) => kept,
                 Err(rejection) => return pending.refuse(rejection),
             };
+            pending.asked_room = parts.extensions.remove::<AskedRoom>();
             // Whatever of the request is kept now would be kept as long as the connection.
             drop(parts);
             pending.runner = Runner::Shard;

@@ -1,6 +1,6 @@
 //! Presence: who is in a room, told to those who watch it.
 //!
-//! It is kept for whoever asks for it by [`Room::presence`], and for nobody else. A room's members here are those who
+//! It is kept for whoever asks for it by [`Hub::presence`], and for nobody else. A room's members here are those who
 //! were tracked, which has nothing to do with who has joined it.
 
 mod news;
@@ -15,7 +15,7 @@ pub use self::news::{Left, METADATA_BYTES_MAX, Member, Metadata, News};
 use self::news::{WATCHER_MESSAGE_BYTES_MIN, Who};
 pub(super) use self::registry::{Registry, tell_watchers};
 pub(crate) use self::registry::{Voice, VoiceKey};
-use super::{Hub, Room, RoomName};
+use super::{Hub, InvalidRoom, Joinable, RoomName};
 use crate::connection::{Connection, ConnectionId, User};
 
 /// Whom presence is about: a [`Socket`](crate::Socket), its [`Sender`](crate::Sender), or the
@@ -72,7 +72,7 @@ pub struct Listed {
     pub devices: usize,
 }
 
-/// Who is in a room, for those who watch it; see [`Room::presence`]. Cheap to clone.
+/// Who is in a room, for those who watch it; see [`Hub::presence`]. Cheap to clone.
 ///
 /// Whoever is [tracked](Self::track) is a member until it is untracked or its connection ends, however that happens.
 /// Whoever [watches](Self::watch) gets a snapshot of the members and then diffs: who joined, whose metadata was updated,
@@ -86,15 +86,16 @@ pub struct Presence {
     room: RoomName,
 }
 
-impl Room {
-    /// Who is in the room, for those who watch it. Being tracked and watching are each their own: neither needs the
-    /// other, nor that one has joined.
+impl Hub {
+    /// Who is in a room, for those who watch it: a room whose name is a literal, or one there is a
+    /// [`RoomPass`](crate::RoomPass) for, as who watches is told about everybody there. Being tracked and watching are each
+    /// their own: neither needs the other, nor that one has joined.
     ///
     /// ```
     /// # use wirelark::Socket;
     /// # use serde_json::json;
     /// async fn lobby(mut socket: Socket) -> wirelark::Result {
-    ///     let presence = socket.join("lobby")?.presence();
+    ///     let presence = socket.hub().presence("lobby")?;
     ///     presence.track(&socket, json!({"status": "awake"}))?;
     ///     presence.watch(&socket)?;
     ///     while let Some(status) = socket.recv().await {
@@ -105,8 +106,11 @@ impl Room {
     /// }
     /// # let _ = wirelark::App::new().socket("/lobby", lobby);
     /// ```
-    pub fn presence(&self) -> Presence {
-        Presence::new(self.hub.clone(), self.name.clone())
+    ///
+    /// # Errors
+    /// A name must have 1 to 256 characters and no control characters.
+    pub fn presence(&self, room: impl Joinable) -> Result<Presence, InvalidRoom> {
+        Ok(Presence::new(self.clone(), room.into_pass()?.into_name()))
     }
 }
 

@@ -1,17 +1,22 @@
 //! How many connections a user, or an address, has at the same time.
 //!
 //! Counted from before the 101 until the connection has ended, under one lock for both: two upgrades never take the last
-//! seat together, and one that is refused for its address has not taken its user's. What nobody sits on is not kept.
+//! seat together, and one that is refused for its address has not taken its user's. Who signs in later takes a seat then.
+//! What nobody sits on is not kept.
 
 use std::collections::HashMap;
+use std::mem;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::auth::User;
+use super::User;
 use crate::limits::Limits;
+
+/// Nobody knows when a connection will end; this is long enough for a page that was left to be noticed.
+pub(crate) const SEAT_RETRY_SECONDS: u64 = 5;
 
 /// The seats of a route.
 #[derive(Debug)]
@@ -71,6 +76,21 @@ impl Seats {
             *taken.entry(owner.clone()).or_default() += 1;
         }
         Ok(Seat(Box::new(Taken { seats: Arc::clone(self), owners })))
+    }
+}
+
+impl Seat {
+    /// From now on the connection is one of `user`'s. What comes back is the seat of whoever's it was before, to be dropped
+    /// once they have left it.
+    pub(crate) fn pass_to(&mut self, user: &User) -> Result<Option<Self>, Full> {
+        let Taken { seats, owners: [owner, _] } = &mut *self.0;
+        let is_theirs = matches!(owner, Some(Owner::User(id)) if **id == *user.id());
+        if seats.per_user.is_none() || is_theirs {
+            return Ok(None);
+        }
+        let mut other = seats.take(Some(user), None)?;
+        mem::swap(owner, &mut other.0.owners[0]);
+        Ok(Some(other))
     }
 }
 
