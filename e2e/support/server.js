@@ -25,6 +25,11 @@ export function startTerminal({ port = 0, home }) {
   return start(binary("TERMINAL_BIN", "terminal"), ["--port", String(port)], /^(http:\/\/\S+:(\d+)\/#\w+)$/m, { SHELL: "/bin/bash", HOME: home });
 }
 
+/** The shop of notifications, with its files in `store`; `server.url` is its page. */
+export function startShop({ port = 0, store }) {
+  return start(binary("NOTIFICATIONS_BIN", "notifications"), ["--port", String(port)], /^(http:\/\/\S+:(\d+))$/m, { STORE: store });
+}
+
 /** The conformance server; `server.host` is where it listens. */
 export async function startConformance({ port = 0 } = {}) {
   const server = await start(binary("CONFORMANCE_BIN", "conformance"), ["--listen", `127.0.0.1:${port}`], /^listening on (\S+:(\d+))$/m);

@@ -68,7 +68,7 @@ pub(crate) fn python() -> Result<()> {
 }
 
 /// The programs under test, and the browser, in the variables the suites read.
-fn servers() -> Result<[(&'static str, PathBuf); 7]> {
+fn servers() -> Result<[(&'static str, PathBuf); 8]> {
     let server = |name: &str| {
         let path = built(Profile::Dev, name);
         let real = fs::canonicalize(&path);
@@ -82,6 +82,7 @@ fn servers() -> Result<[(&'static str, PathBuf); 7]> {
         ("CONFORMANCE_BIN", server("conformance")?),
         ("GAME_BIN", server("tic-tac-toe")?),
         ("JUDGEMENTS_BIN", server("examples/judgements")?),
+        ("NOTIFICATIONS_BIN", server("notifications")?),
         ("TERMINAL_BIN", server("terminal")?),
         ("WIRELARK_BIN", server("wirelark")?),
         ("CHROMIUM", chromium),
