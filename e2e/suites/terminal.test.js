@@ -202,9 +202,10 @@ test("when the connection is lost the page says that the shell is gone, and that
   await other.close();
 });
 
-test("whoever does not read makes the shell wait, and the server none the larger", async () => {
+test("whoever does not read makes the shell wait, and the server none the larger", async (t) => {
   const { pid } = server;
   const socket = await enter();
+  t.after(() => socket.terminate());
   let received = 0;
   socket.on("message", (data, isBinary) => (received += isBinary ? data.length : 0));
   const before = residentKiB(pid);
@@ -270,8 +271,9 @@ test("a command that was half typed is not run when its page is closed", async (
   assert.equal(existsSync(trace), false);
 });
 
-test("a server that ends leaves no shell behind", async () => {
+test("a server that ends leaves no shell behind", async (t) => {
   const other = await startTerminal({ home });
+  t.after(() => other.stop());
   const page = await visit(other.url, { from: await browser.newContext() });
   await run(page, "trap '' HUP; echo shell=$$");
   const shell = await number(page, "shell");
@@ -281,10 +283,10 @@ test("a server that ends leaves no shell behind", async () => {
 
   // One that comes in its place does not know the page, and the page does not try for ever.
   const third = await startTerminal({ home, port: other.port });
+  t.after(() => third.stop());
   await notice(page, "This address lacks its token.");
   await page.getByRole("button", { name: "New shell" }).waitFor({ state: "hidden" });
   await leave(page);
-  await third.stop();
 });
 
 test("nobody gets in without the token, from elsewhere, or twice with it", async () => {
