@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { build } from "esbuild";
 
-const PAGES = ["notifications", "terminal"];
+const PAGES = ["cursors", "notifications", "terminal"];
 
 const here = import.meta.dirname;
 const checks = process.argv.includes("--check");

@@ -15,6 +15,11 @@ export function startChat({ port = 0 } = {}) {
   return start(binary("CHAT_BIN", "chat"), ["--port", String(port)], /^(http:\/\/\S+:(\d+))$/m);
 }
 
+/** Live cursors; `server.url` is its page. */
+export function startCursors({ port = 0 } = {}) {
+  return start(binary("CURSORS_BIN", "cursors"), ["--port", String(port)], /^(http:\/\/\S+:(\d+))$/m);
+}
+
 /** Tic-tac-toe; `server.url` is its page. */
 export function startGame({ port = 0 } = {}) {
   return start(binary("GAME_BIN", "tic-tac-toe"), ["--port", String(port)], /^(http:\/\/\S+:(\d+))$/m);

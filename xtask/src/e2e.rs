@@ -68,7 +68,7 @@ pub(crate) fn python() -> Result<()> {
 }
 
 /// The programs under test, and the browser, in the variables the suites read.
-fn servers() -> Result<[(&'static str, PathBuf); 8]> {
+fn servers() -> Result<[(&'static str, PathBuf); 9]> {
     let server = |name: &str| {
         let path = built(Profile::Dev, name);
         let real = fs::canonicalize(&path);
@@ -80,6 +80,7 @@ fn servers() -> Result<[(&'static str, PathBuf); 8]> {
     Ok([
         ("CHAT_BIN", server("chat")?),
         ("CONFORMANCE_BIN", server("conformance")?),
+        ("CURSORS_BIN", server("cursors")?),
         ("GAME_BIN", server("tic-tac-toe")?),
         ("JUDGEMENTS_BIN", server("examples/judgements")?),
         ("NOTIFICATIONS_BIN", server("notifications")?),

@@ -88,6 +88,11 @@ fn the_module_of_the_page_of_tic_tac_toe_is_committed() {
     check_committed(tic_tac_toe::app(), "examples/tic-tac-toe/page/src/game.ts");
 }
 
+#[test]
+fn the_module_of_the_page_of_cursors_is_committed() {
+    check_committed(cursors::app(), "examples/cursors/page/src/cursors.ts");
+}
+
 #[tokio::test]
 async fn a_server_and_a_file_give_the_same() {
     let server = conformance::app().bind("127.0.0.1:0").await.expect("a port");

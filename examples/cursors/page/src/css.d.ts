@@ -1,0 +1,2 @@
+// Esbuild makes a file of its own of it.
+declare module "*.css";
