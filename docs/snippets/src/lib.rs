@@ -6,6 +6,9 @@
 #[doc = include_str!("../../src/getting-started.md")]
 pub mod getting_started {}
 
+#[doc = include_str!("../../src/examples.md")]
+pub mod examples {}
+
 #[doc = include_str!("../../src/messages.md")]
 pub mod messages {}
 
