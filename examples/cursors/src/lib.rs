@@ -66,7 +66,7 @@ impl CursorsServer for Page {
         if !(1..=NAME_CHARACTERS_MAX).contains(&name.chars().count()) {
             return Err(Problem::new(format!("A name has 1 to {NAME_CHARACTERS_MAX} characters.")));
         }
-        let presence = visitor.room().presence();
+        let presence = visitor.presence();
         // Who is gone needs no farewell: presence ends with the connection.
         let tracked = presence.track(&visitor, name);
         let watched = tracked.and_then(|_| presence.watch_as(&visitor, Cursors::presence));
