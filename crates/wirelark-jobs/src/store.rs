@@ -29,6 +29,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use ulid::{Generator, Ulid};
 
+use crate::backlog::{Backlog, Expected};
 use crate::clock::{Clock, Millis, system_now};
 use crate::error::{OpenError, StoreError};
 use crate::job::JobId;
@@ -53,6 +54,8 @@ const SCHEDULES_TABLE: &str = "CREATE TABLE IF NOT EXISTS WirelarkSchedules (
 /// A job about to be stored.
 pub(crate) struct NewJob {
     pub(crate) lane: Arc<str>,
+    /// Where it is counted, and who is woken once it is stored.
+    pub(crate) backlog: Arc<Backlog>,
     pub(crate) payload: Vec<u8>,
     pub(crate) user: Option<Box<str>>,
     pub(crate) due: Millis,
@@ -235,10 +238,10 @@ impl Store {
         blocking(async move || {
             let mut connection = connection;
             let (jobs, answers) = take();
-            let stored = in_transaction(&mut connection, async |store| {
+            let stored = storing(&mut connection, async |store, expected| {
                 let mut added = Vec::with_capacity(jobs.len());
                 for (id, job) in jobs {
-                    added.push(insert(store, id, job, now).await?);
+                    added.push(insert(store, expected, id, job, now).await?);
                 }
                 Ok(added)
             });
@@ -318,14 +321,22 @@ impl Store {
         Ok(rows.into_iter().map(read).collect())
     }
 
-    /// Gives a dead job as many attempts again as it had. The lane it is in; nothing if there is no such dead job.
-    pub(crate) async fn revive(&self, id: &JobId) -> Result<Option<String>, StoreError> {
+    /// Gives a dead job as many attempts again as it had; false if there is no such dead job.
+    pub(crate) async fn revive(
+        &self,
+        id: &JobId,
+        backlog_of: impl Fn(&str) -> Option<Arc<Backlog>> + Send + 'static,
+    ) -> Result<bool, StoreError> {
         let (id, now) = (id.to_string(), seconds(self.clock.now()));
         let update = "UPDATE Jobs SET status = 'Pending', run_at = ?, done_at = NULL, lock_by = NULL, lock_at = NULL, \
                       max_attempts = attempts + CAST(metadata ->> 'attempts' AS INTEGER) \
                       WHERE id = ? AND status = 'Killed' RETURNING job_type";
-        self.with(async move |store| {
-            Ok(sqlx::query_scalar(update).bind(now).bind(id).fetch_optional(store).await?)
+        self.with_arrivals(async move |store, expected| {
+            let lane: Option<String> =
+                sqlx::query_scalar(update).bind(now).bind(id).fetch_optional(store).await?;
+            // Of a lane that is no more nobody counts.
+            expected.extend(lane.as_deref().and_then(backlog_of).map(|backlog| backlog.expect()));
+            Ok(lane.is_some())
         })
         .await
     }
@@ -343,13 +354,13 @@ impl Store {
     /// Notes that a schedule fires, and stores its run unless `most` of them have not ended. Whether it was stored.
     pub(crate) async fn fire(&self, fired: Millis, run: NewJob, most: usize) -> Result<bool, StoreError> {
         let (id, now) = (self.next_id(), self.clock.now());
-        self.with(async move |store| {
+        self.with_arrivals(async move |store, expected| {
             let note = sqlx::query("UPDATE WirelarkSchedules SET fired = ? WHERE lane = ?");
             note.bind(signed(fired)).bind(&*run.lane).execute(&mut *store).await?;
             if unfinished(store, &run.lane).await? >= most {
                 return Ok(false);
             }
-            insert(store, id, run, now).await?;
+            insert(store, expected, id, run, now).await?;
             Ok(true)
         })
         .await
@@ -390,6 +401,16 @@ impl Store {
         let mut connection = Arc::clone(&self.connection).lock_owned().await;
         blocking(async move || in_transaction(&mut connection, work).await).await
     }
+
+    /// The same for what stores jobs.
+    async fn with_arrivals<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: AsyncFnOnce(&mut SqliteConnection, &mut Vec<Expected>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let mut connection = Arc::clone(&self.connection).lock_owned().await;
+        blocking(async move || storing(&mut connection, work).await).await
+    }
 }
 
 /// Runs a future of the database on a blocking thread.
@@ -420,6 +441,20 @@ async fn in_transaction<T>(
     let mut transaction = connection.begin().await?;
     let value = work(&mut transaction).await?;
     transaction.commit().await?;
+    Ok(value)
+}
+
+/// Does something in a transaction that stores jobs, and wakes who works on them.
+///
+/// That is done here, where nobody who has given up waiting can prevent it: a job that is on the disk must be run, and its
+/// lane looks there only when it is woken.
+async fn storing<T>(
+    connection: &mut OwnedMutexGuard<Option<SqliteConnection>>,
+    work: impl AsyncFnOnce(&mut SqliteConnection, &mut Vec<Expected>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut expected = Vec::new();
+    let value = in_transaction(connection, async |store| work(store, &mut expected).await).await?;
+    expected.into_iter().for_each(Expected::stored);
     Ok(value)
 }
 
@@ -455,11 +490,12 @@ async fn take_back(store: &mut SqliteConnection, lanes: &[LaneKey]) -> Result<()
 
 async fn insert(
     store: &mut SqliteConnection,
+    expected: &mut Vec<Expected>,
     id: Ulid,
     job: NewJob,
     now: Millis,
 ) -> Result<Added, StoreError> {
-    let NewJob { lane, payload, user, due, attempts, key } = job;
+    let NewJob { lane, backlog, payload, user, due, attempts, key } = job;
     if let Some(key) = &key {
         let taken = sqlx::query_scalar("SELECT id FROM Jobs WHERE job_type = ? AND idempotency_key = ?");
         let taken: Option<String> = taken.bind(&*lane).bind(&**key).fetch_optional(&mut *store).await?;
@@ -482,6 +518,7 @@ async fn insert(
     if let Some(key) = key {
         task = task.idempotency_key(key);
     }
+    expected.push(backlog.expect());
     queries::push_tasks(store, &lane, &[task.build()]).await?;
     Ok((JobId::from(id.to_string()), true))
 }
