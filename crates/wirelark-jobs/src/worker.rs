@@ -63,6 +63,8 @@ async fn work_on(store: &Store, clock: Clock, lane: Arc<Lane>, hub: Hub, stop: C
         let Some(Turn { taken, next_due }) =
             turn(store, &lane, std::mem::take(&mut ended), free, &stop).await
         else {
+            // Nothing can be settled any more, but what runs has its time to end all the same.
+            while running.join_next().await.is_some() {}
             return;
         };
         for taken in taken {

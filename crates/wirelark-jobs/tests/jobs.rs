@@ -395,6 +395,25 @@ async fn a_store_that_fails_does_not_hold_up_the_way_down() {
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_does_not_cut_short_what_runs_on_the_way_down() {
+    let (tell, mut told) = mpsc::channel(1);
+    let (jobs, host, mut heard) = start(NUMBERS, move |job: Job<u32>| {
+        let tell = tell.clone();
+        async move {
+            job.token().cancelled().await;
+            sleep(Duration::from_secs(4)).await;
+            tell.send(()).await.map_err(|error| error.to_string())
+        }
+    })
+    .await;
+    enqueue(&jobs, 1).await;
+    heard.expect(&[(1, 1)]).await;
+    jobs.close().await;
+    host.close().await;
+    told.try_recv().expect("it had five seconds, and took four");
+}
+
 #[tokio::test]
 async fn a_store_has_one_owner() {
     let store = TempStore::new();
