@@ -252,7 +252,8 @@ impl Jobs {
         Ok(dead.into_iter().map(read).collect())
     }
 
-    /// Enqueues a dead job again, with as many attempts as it had. False if there is no such dead job.
+    /// Enqueues a dead job again, with as many attempts as it had, even if its queue is full. False if there is no such
+    /// dead job.
     ///
     /// # Errors
     /// The store failed.
