@@ -9,6 +9,7 @@
 //! The file is locked for as long as it is open. So whoever opens it knows that nothing runs of what is marked as running,
 //! and takes it back at once.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -157,11 +158,26 @@ impl LaneKey {
 type Added = (JobId, bool);
 type Answer = oneshot::Sender<Result<Added, StoreError>>;
 
+/// Jobs that wait for the connection, in the order of enqueuing.
+type Arriving = Mutex<BTreeMap<Ulid, (NewJob, Answer)>>;
+
+/// A place among those that wait. Whoever gives up takes their job along.
+struct Place {
+    arriving: Arc<Arriving>,
+    id: Ulid,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.arriving.lock().remove(&self.id);
+    }
+}
+
 pub(crate) struct Store {
     /// Nothing once it is closed. One connection is all there is: SQLite writes one thing after the other anyway.
     connection: Arc<tokio::sync::Mutex<Option<SqliteConnection>>>,
-    /// Jobs that wait for the connection. Whoever gets it stores all of them, so that a burst costs a few writes to the disk.
-    arriving: Arc<Mutex<Vec<(Ulid, NewJob, Answer)>>>,
+    /// Whoever gets the connection stores all of them, so that a burst costs a few writes to the disk.
+    arriving: Arc<Arriving>,
     /// Ids in the order of enqueuing, which is the order in which jobs are taken that are due in the same second.
     ids: Mutex<Generator>,
     clock: Clock,
@@ -216,10 +232,12 @@ impl Store {
     /// is stored or not.
     pub(crate) async fn add(&self, job: NewJob) -> Result<Added, StoreError> {
         let (answer, mut answered) = oneshot::channel();
-        {
+        let _place = {
             let mut arriving = self.arriving.lock();
-            arriving.push((self.next_id(), job, answer));
-        }
+            let id = self.next_id();
+            arriving.insert(id, (job, answer));
+            Place { arriving: Arc::clone(&self.arriving), id }
+        };
         let connection = tokio::select! {
             biased;
             answer = &mut answered => return answer.unwrap_or_else(|_| Err(StoreError::closed())),
@@ -231,8 +249,8 @@ impl Store {
         let take = move || -> (Vec<(Ulid, NewJob)>, Vec<Answer>) {
             let arrived = std::mem::take(&mut *arriving.lock()).into_iter();
             arrived
-                .filter(|(.., answer)| !answer.is_closed())
-                .map(|(id, job, answer)| ((id, job), answer))
+                .filter(|(_, (_, answer))| !answer.is_closed())
+                .map(|(id, (job, answer))| ((id, job), answer))
                 .unzip()
         };
         blocking(async move || {
@@ -638,4 +656,32 @@ fn signed(number: u64) -> i64 {
 
 fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_gives_up_waiting_for_the_store_takes_their_job_along() {
+        let store = Store::open(None, Vec::new(), Clock::start()).await.expect("a store");
+        let busy = Arc::clone(&store.connection).lock_owned().await;
+        let job = NewJob {
+            lane: Arc::from("lane"),
+            backlog: Arc::default(),
+            payload: b"1".to_vec(),
+            user: None,
+            due: 0,
+            attempts: 1,
+            key: None,
+        };
+        let mut adding = Box::pin(store.add(job));
+        assert!((&mut adding).now_or_never().is_none(), "the store is busy");
+        assert_eq!(store.arriving.lock().len(), 1);
+        drop(adding);
+        assert_eq!(store.arriving.lock().len(), 0);
+        drop(busy);
+    }
 }
