@@ -16,7 +16,8 @@ const JOB_ID: HeaderName = HeaderName::from_static("x-job-id");
 
 impl Jobs {
     /// A route that enqueues what is posted to it as JSON, for the user of the request if it has one: 202 with the id in
-    /// `X-Job-Id`. What is no JSON is answered with 415, what is not a `T` with 422, and a full queue with 503.
+    /// `X-Job-Id`. What does not say that it is JSON is answered with 415, what cannot be read as the JSON of a `T` with 422,
+    /// what is larger than a mebibyte with 413, and a full queue with 503.
     ///
     /// The route lets everybody in. Wrap it in the layer that says who may enqueue.
     pub fn http<T, S>(&self, queue: Queue<T>) -> MethodRouter<S>

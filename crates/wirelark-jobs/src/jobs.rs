@@ -121,7 +121,7 @@ impl JobsBuilder {
         let keys = lanes.values().map(|lane| lane.key.clone()).collect();
         let store = Store::open(path, keys, clock).await?;
         for lane in lanes.values() {
-            lane.enter(store.unfinished(lane.name()).await?);
+            lane.backlog.found(store.unfinished(lane.name()).await?);
         }
         let inner = Inner { store, clock, lanes, schedules, is_working: AtomicBool::new(false) };
         Ok(Jobs { inner: Arc::new(inner) })
@@ -252,16 +252,15 @@ impl Jobs {
         Ok(dead.into_iter().map(read).collect())
     }
 
-    /// Enqueues a dead job again, with as many attempts as it had. False if there is no such dead job.
+    /// Enqueues a dead job again, with as many attempts as it had, even if its queue is full. False if there is no such
+    /// dead job.
     ///
     /// # Errors
     /// The store failed.
     pub async fn retry(&self, id: &JobId) -> Result<bool, StoreError> {
-        let Some(lane) = self.inner.store.revive(id).await? else { return Ok(false) };
-        if let Some(lane) = self.inner.lanes.get(&*lane) {
-            lane.enter(1);
-        }
-        Ok(true)
+        let inner = Arc::clone(&self.inner);
+        let backlog_of = move |lane: &str| inner.lanes.get(lane).map(|lane| Arc::clone(&lane.backlog));
+        self.inner.store.revive(id, backlog_of).await
     }
 
     /// Throws a dead job away. False if there is no such dead job.
@@ -285,7 +284,6 @@ impl Jobs {
         }
         let fire = Fire { due: self.inner.clock.now(), by_hand: true };
         let (id, _) = self.inner.store.add(worker::run_of(&scheduled.lane, fire)).await?;
-        scheduled.lane.enter(1);
         Ok(id)
     }
 
@@ -422,11 +420,10 @@ impl Enqueue {
         }
         let delay = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         let due = jobs.inner.clock.now() + delay;
-        let name = Arc::clone(lane.name());
-        let (id, is_new) =
-            jobs.inner.store.add(NewJob { lane: name, payload, user, due, attempts, key }).await?;
+        let (name, backlog) = (Arc::clone(lane.name()), Arc::clone(&lane.backlog));
+        let job = NewJob { lane: name, backlog, payload, user, due, attempts, key };
+        let (id, is_new) = jobs.inner.store.add(job).await?;
         if is_new {
-            lane.enter(1);
             metrics::counter!(names::ENQUEUED, "queue" => lane.name().to_string()).increment(1);
         }
         Ok(id)

@@ -5,11 +5,10 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use tokio::sync::Notify;
 use wirelark::Hub;
 
+use crate::backlog::Backlog;
 use crate::job::Facts;
 use crate::queue::Limits;
 use crate::store::LaneKey;
@@ -44,9 +43,7 @@ pub(crate) struct Lane {
     /// What is enqueued, to tell when somebody enqueues another type.
     pub(crate) payload: TypeId,
     pub(crate) handler: Handler,
-    /// Something may be due earlier than the lane knew.
-    pub(crate) arrived: Notify,
-    unfinished: AtomicUsize,
+    pub(crate) backlog: Arc<Backlog>,
 }
 
 impl Lane {
@@ -58,15 +55,7 @@ impl Lane {
         handler: Handler,
     ) -> Self {
         let key = LaneKey::new(Arc::from(name));
-        Self {
-            key,
-            limits,
-            retries,
-            payload,
-            handler,
-            arrived: Notify::new(),
-            unfinished: AtomicUsize::new(0),
-        }
+        Self { key, limits, retries, payload, handler, backlog: Arc::default() }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -75,19 +64,7 @@ impl Lane {
 
     /// Whether no more jobs may be enqueued. A burst of enqueuers may overshoot by their number.
     pub(crate) fn is_full(&self) -> bool {
-        self.unfinished.load(Relaxed) >= self.limits.waiting_max
-    }
-
-    /// Jobs were stored.
-    pub(crate) fn enter(&self, jobs: usize) {
-        self.unfinished.fetch_add(jobs, Relaxed);
-        self.arrived.notify_one();
-    }
-
-    /// A job has ended for good.
-    pub(crate) fn leave(&self) {
-        let left = |jobs: usize| Some(jobs.saturating_sub(1));
-        self.unfinished.fetch_update(Relaxed, Relaxed, left).expect("the closure always gives a value");
+        self.backlog.unfinished() >= self.limits.waiting_max
     }
 }
 

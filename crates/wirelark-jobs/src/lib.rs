@@ -51,6 +51,7 @@
 //! ```
 
 mod attempt;
+mod backlog;
 mod clock;
 mod cron;
 mod error;

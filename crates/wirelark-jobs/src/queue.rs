@@ -84,6 +84,9 @@ impl<T> Queue<T> {
 
     /// How many jobs may wait, those that will be tried again among them. Beyond it enqueuing fails with
     /// [`EnqueueError::Full`](crate::EnqueueError::Full).
+    ///
+    /// It is looked at before a job is stored, so those who enqueue at the same moment may exceed it by their number. A
+    /// [retried](crate::Jobs::retry) dead letter is taken in whether there is room or not.
     #[must_use]
     pub const fn waiting_max(mut self, jobs: usize) -> Self {
         self.limits.waiting_max = jobs;

@@ -9,6 +9,7 @@
 //! The file is locked for as long as it is open. So whoever opens it knows that nothing runs of what is marked as running,
 //! and takes it back at once.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use ulid::{Generator, Ulid};
 
+use crate::backlog::{Backlog, Expected};
 use crate::clock::{Clock, Millis, system_now};
 use crate::error::{OpenError, StoreError};
 use crate::job::JobId;
@@ -53,6 +55,8 @@ const SCHEDULES_TABLE: &str = "CREATE TABLE IF NOT EXISTS WirelarkSchedules (
 /// A job about to be stored.
 pub(crate) struct NewJob {
     pub(crate) lane: Arc<str>,
+    /// Where it is counted, and who is woken once it is stored.
+    pub(crate) backlog: Arc<Backlog>,
     pub(crate) payload: Vec<u8>,
     pub(crate) user: Option<Box<str>>,
     pub(crate) due: Millis,
@@ -67,8 +71,6 @@ pub(crate) struct Taken {
     pub(crate) payload: Vec<u8>,
     pub(crate) user: Option<Box<str>>,
     pub(crate) queued: Millis,
-    /// It may have been taken up to a second before it is due: the store counts in seconds.
-    pub(crate) due: Millis,
     /// Which attempt this will be, from 1.
     pub(crate) attempt: u32,
     pub(crate) attempts: u32,
@@ -99,11 +101,9 @@ pub(crate) enum End {
     Dead {
         error: String,
     },
-    /// The server stops, and the job goes back. An attempt that had begun is counted, and one more allowed: a job that is
-    /// interrupted by every deploy has not failed.
-    Returned {
-        begun: bool,
-    },
+    /// The server stops, and the job goes back. The attempt is counted, and one more allowed: a job that is interrupted by
+    /// every deploy has not failed.
+    Returned,
 }
 
 /// What came of a turn at the store.
@@ -154,11 +154,26 @@ impl LaneKey {
 type Added = (JobId, bool);
 type Answer = oneshot::Sender<Result<Added, StoreError>>;
 
+/// Jobs that wait for the connection, in the order of enqueuing.
+type Arriving = Mutex<BTreeMap<Ulid, (NewJob, Answer)>>;
+
+/// A place among those that wait. Whoever gives up takes their job along.
+struct Place {
+    arriving: Arc<Arriving>,
+    id: Ulid,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.arriving.lock().remove(&self.id);
+    }
+}
+
 pub(crate) struct Store {
     /// Nothing once it is closed. One connection is all there is: SQLite writes one thing after the other anyway.
     connection: Arc<tokio::sync::Mutex<Option<SqliteConnection>>>,
-    /// Jobs that wait for the connection. Whoever gets it stores all of them, so that a burst costs a few writes to the disk.
-    arriving: Arc<Mutex<Vec<(Ulid, NewJob, Answer)>>>,
+    /// Whoever gets the connection stores all of them, so that a burst costs a few writes to the disk.
+    arriving: Arc<Arriving>,
     /// Ids in the order of enqueuing, which is the order in which jobs are taken that are due in the same second.
     ids: Mutex<Generator>,
     clock: Clock,
@@ -213,10 +228,12 @@ impl Store {
     /// is stored or not.
     pub(crate) async fn add(&self, job: NewJob) -> Result<Added, StoreError> {
         let (answer, mut answered) = oneshot::channel();
-        {
+        let _place = {
             let mut arriving = self.arriving.lock();
-            arriving.push((self.next_id(), job, answer));
-        }
+            let id = self.next_id();
+            arriving.insert(id, (job, answer));
+            Place { arriving: Arc::clone(&self.arriving), id }
+        };
         let connection = tokio::select! {
             biased;
             answer = &mut answered => return answer.unwrap_or_else(|_| Err(StoreError::closed())),
@@ -228,17 +245,17 @@ impl Store {
         let take = move || -> (Vec<(Ulid, NewJob)>, Vec<Answer>) {
             let arrived = std::mem::take(&mut *arriving.lock()).into_iter();
             arrived
-                .filter(|(.., answer)| !answer.is_closed())
-                .map(|(id, job, answer)| ((id, job), answer))
+                .filter(|(_, (_, answer))| !answer.is_closed())
+                .map(|(id, (job, answer))| ((id, job), answer))
                 .unzip()
         };
         blocking(async move || {
             let mut connection = connection;
             let (jobs, answers) = take();
-            let stored = in_transaction(&mut connection, async |store| {
+            let stored = storing(&mut connection, async |store, expected| {
                 let mut added = Vec::with_capacity(jobs.len());
                 for (id, job) in jobs {
-                    added.push(insert(store, id, job, now).await?);
+                    added.push(insert(store, expected, id, job, now).await?);
                 }
                 Ok(added)
             });
@@ -318,14 +335,22 @@ impl Store {
         Ok(rows.into_iter().map(read).collect())
     }
 
-    /// Gives a dead job as many attempts again as it had. The lane it is in; nothing if there is no such dead job.
-    pub(crate) async fn revive(&self, id: &JobId) -> Result<Option<String>, StoreError> {
+    /// Gives a dead job as many attempts again as it had; false if there is no such dead job.
+    pub(crate) async fn revive(
+        &self,
+        id: &JobId,
+        backlog_of: impl Fn(&str) -> Option<Arc<Backlog>> + Send + 'static,
+    ) -> Result<bool, StoreError> {
         let (id, now) = (id.to_string(), seconds(self.clock.now()));
         let update = "UPDATE Jobs SET status = 'Pending', run_at = ?, done_at = NULL, lock_by = NULL, lock_at = NULL, \
                       max_attempts = attempts + CAST(metadata ->> 'attempts' AS INTEGER) \
                       WHERE id = ? AND status = 'Killed' RETURNING job_type";
-        self.with(async move |store| {
-            Ok(sqlx::query_scalar(update).bind(now).bind(id).fetch_optional(store).await?)
+        self.with_arrivals(async move |store, expected| {
+            let lane: Option<String> =
+                sqlx::query_scalar(update).bind(now).bind(id).fetch_optional(store).await?;
+            // Of a lane that is no more nobody counts.
+            expected.extend(lane.as_deref().and_then(backlog_of).map(|backlog| backlog.expect()));
+            Ok(lane.is_some())
         })
         .await
     }
@@ -343,13 +368,13 @@ impl Store {
     /// Notes that a schedule fires, and stores its run unless `most` of them have not ended. Whether it was stored.
     pub(crate) async fn fire(&self, fired: Millis, run: NewJob, most: usize) -> Result<bool, StoreError> {
         let (id, now) = (self.next_id(), self.clock.now());
-        self.with(async move |store| {
+        self.with_arrivals(async move |store, expected| {
             let note = sqlx::query("UPDATE WirelarkSchedules SET fired = ? WHERE lane = ?");
             note.bind(signed(fired)).bind(&*run.lane).execute(&mut *store).await?;
             if unfinished(store, &run.lane).await? >= most {
                 return Ok(false);
             }
-            insert(store, id, run, now).await?;
+            insert(store, expected, id, run, now).await?;
             Ok(true)
         })
         .await
@@ -390,6 +415,16 @@ impl Store {
         let mut connection = Arc::clone(&self.connection).lock_owned().await;
         blocking(async move || in_transaction(&mut connection, work).await).await
     }
+
+    /// The same for what stores jobs.
+    async fn with_arrivals<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: AsyncFnOnce(&mut SqliteConnection, &mut Vec<Expected>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let mut connection = Arc::clone(&self.connection).lock_owned().await;
+        blocking(async move || storing(&mut connection, work).await).await
+    }
 }
 
 /// Runs a future of the database on a blocking thread.
@@ -420,6 +455,20 @@ async fn in_transaction<T>(
     let mut transaction = connection.begin().await?;
     let value = work(&mut transaction).await?;
     transaction.commit().await?;
+    Ok(value)
+}
+
+/// Does something in a transaction that stores jobs, and wakes who works on them.
+///
+/// That is done here, where nobody who has given up waiting can prevent it: a job that is on the disk must be run, and its
+/// lane looks there only when it is woken.
+async fn storing<T>(
+    connection: &mut OwnedMutexGuard<Option<SqliteConnection>>,
+    work: impl AsyncFnOnce(&mut SqliteConnection, &mut Vec<Expected>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut expected = Vec::new();
+    let value = in_transaction(connection, async |store| work(store, &mut expected).await).await?;
+    expected.into_iter().for_each(Expected::stored);
     Ok(value)
 }
 
@@ -455,11 +504,12 @@ async fn take_back(store: &mut SqliteConnection, lanes: &[LaneKey]) -> Result<()
 
 async fn insert(
     store: &mut SqliteConnection,
+    expected: &mut Vec<Expected>,
     id: Ulid,
     job: NewJob,
     now: Millis,
 ) -> Result<Added, StoreError> {
-    let NewJob { lane, payload, user, due, attempts, key } = job;
+    let NewJob { lane, backlog, payload, user, due, attempts, key } = job;
     if let Some(key) = &key {
         let taken = sqlx::query_scalar("SELECT id FROM Jobs WHERE job_type = ? AND idempotency_key = ?");
         let taken: Option<String> = taken.bind(&*lane).bind(&**key).fetch_optional(&mut *store).await?;
@@ -469,26 +519,27 @@ async fn insert(
     }
     let mut metadata = MetadataStore::new();
     metadata.replace("queued", now.to_string());
-    metadata.replace("due", due.to_string());
     metadata.replace("attempts", attempts.to_string());
     if let Some(user) = user {
         metadata.replace("user", user);
     }
+    let run_at = if due > now { not_before(due) } else { seconds(due) };
     let mut task = TaskBuilder::new(payload)
         .with_metadata(metadata)
         .task_id(TaskId::from_ulid(id))
         .max_attempts(attempts as usize)
-        .run_at_timestamp(due / 1000);
+        .run_at_timestamp(unsigned(run_at));
     if let Some(key) = key {
         task = task.idempotency_key(key);
     }
+    expected.push(backlog.expect());
     queries::push_tasks(store, &lane, &[task.build()]).await?;
     Ok((JobId::from(id.to_string()), true))
 }
 
 async fn settle(store: &mut SqliteConnection, lane: &LaneKey, settled: &Settled) -> Result<(), StoreError> {
     let (status, result) = match &settled.end {
-        End::Returned { begun } => return give_back(store, settled, *begun).await,
+        End::Returned => return give_back(store, settled).await,
         End::Done => (Status::Done, Ok(serde_json::Value::Null)),
         End::Failed { error } => (Status::Done, Err(error.clone())),
         End::Retry { error, .. } => (Status::Failed, Err(error.clone())),
@@ -502,8 +553,7 @@ async fn settle(store: &mut SqliteConnection, lane: &LaneKey, settled: &Settled)
     }
     match &settled.end {
         End::Retry { due, .. } => {
-            let later = "UPDATE Jobs SET run_at = ?, metadata = json_set(metadata, '$.due', ?) WHERE id = ?";
-            let later = sqlx::query(later).bind(seconds(*due)).bind(due.to_string());
+            let later = sqlx::query("UPDATE Jobs SET run_at = ? WHERE id = ?").bind(not_before(*due));
             later.bind(settled.id.as_str()).execute(&mut *store).await?;
         }
         // Whoever enqueues the same again means a new job.
@@ -511,7 +561,7 @@ async fn settle(store: &mut SqliteConnection, lane: &LaneKey, settled: &Settled)
             let free = sqlx::query("UPDATE Jobs SET idempotency_key = NULL WHERE id = ?");
             free.bind(settled.id.as_str()).execute(&mut *store).await?;
         }
-        End::Done | End::Failed { .. } | End::Returned { .. } => {}
+        End::Done | End::Failed { .. } | End::Returned => {}
     }
     if lane.name.starts_with(SCHEDULE_PREFIX) {
         let note =
@@ -522,10 +572,10 @@ async fn settle(store: &mut SqliteConnection, lane: &LaneKey, settled: &Settled)
     Ok(())
 }
 
-async fn give_back(store: &mut SqliteConnection, settled: &Settled, begun: bool) -> Result<(), StoreError> {
+async fn give_back(store: &mut SqliteConnection, settled: &Settled) -> Result<(), StoreError> {
     let update = "UPDATE Jobs SET status = 'Pending', lock_by = NULL, lock_at = NULL, \
-                  attempts = attempts + ?1, max_attempts = max_attempts + ?1 WHERE id = ?2";
-    sqlx::query(update).bind(i64::from(begun)).bind(settled.id.as_str()).execute(store).await?;
+                  attempts = attempts + 1, max_attempts = max_attempts + 1 WHERE id = ?";
+    sqlx::query(update).bind(settled.id.as_str()).execute(store).await?;
     Ok(())
 }
 
@@ -577,17 +627,21 @@ async fn sweep(store: &mut SqliteConnection) -> Result<(), StoreError> {
 fn read(task: &Task<Vec<u8>>) -> Taken {
     let metadata = task.metadata();
     let number = |key| metadata.get(key).and_then(|text| text.parse().ok());
-    let due = task.run_at().unwrap_or(0) * 1000;
     let attempts = task.max_attempts().unwrap_or(1);
     Taken {
         id: JobId::from(task.task_id().map(ToString::to_string).unwrap_or_default()),
         payload: task.args.clone(),
         user: metadata.get("user").map(Into::into),
-        queued: number("queued").unwrap_or(due),
-        due: number("due").unwrap_or(due),
+        queued: number("queued").unwrap_or(task.run_at().unwrap_or(0) * 1000),
         attempt: u32::try_from(task.attempt()).unwrap_or(u32::MAX).saturating_add(1),
         attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
     }
+}
+
+/// The first second in which a job may be taken that is due later. What is taken is running, as far as the store knows,
+/// and an attempt is counted should the process end: so nothing is taken before it can begin.
+fn not_before(due: Millis) -> i64 {
+    signed(due.div_ceil(1000))
 }
 
 fn seconds(time: Millis) -> i64 {
@@ -601,4 +655,49 @@ fn signed(number: u64) -> i64 {
 
 fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn job(lane: &Arc<str>) -> NewJob {
+        let (lane, backlog) = (Arc::clone(lane), Arc::default());
+        NewJob { lane, backlog, payload: b"1".to_vec(), user: None, due: 0, attempts: 1, key: None }
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_waiting_for_the_store_takes_their_job_along() {
+        let store = Store::open(None, Vec::new(), Clock::start()).await.expect("a store");
+        let busy = Arc::clone(&store.connection).lock_owned().await;
+        let mut adding = Box::pin(store.add(job(&Arc::from("lane"))));
+        assert!((&mut adding).now_or_never().is_none(), "the store is busy");
+        assert_eq!(store.arriving.lock().len(), 1);
+        drop(adding);
+        assert_eq!(store.arriving.lock().len(), 0);
+        drop(busy);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_taken_before_it_is_due() {
+        let lane = LaneKey::new(Arc::from("lane"));
+        let clock = Clock::start();
+        let store = Store::open(None, vec![lane.clone()], clock).await.expect("a store");
+        // In the middle of a second, so that the second has begun for most of the time in which the job may not be taken.
+        let due = clock.now() / 1000 * 1000 + 1999;
+        let job = NewJob { due, ..job(&lane.name) };
+        store.add(job).await.expect("a working store");
+        loop {
+            let asked = clock.now();
+            let turn = store.turn(&lane, &Arc::default(), 1).await.expect("a working store");
+            if !turn.taken.is_empty() {
+                assert!(clock.now() >= due, "taken {} ms early", due - asked);
+                return;
+            }
+            assert_eq!(turn.next_due, Some(due + 1), "the next whole second");
+            clock.sleep_until(asked + 50).await;
+        }
+    }
 }

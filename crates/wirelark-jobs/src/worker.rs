@@ -63,6 +63,8 @@ async fn work_on(store: &Store, clock: Clock, lane: Arc<Lane>, hub: Hub, stop: C
         let Some(Turn { taken, next_due }) =
             turn(store, &lane, std::mem::take(&mut ended), free, &stop).await
         else {
+            // Nothing can be settled any more, but what runs has its time to end all the same.
+            while running.join_next().await.is_some() {}
             return;
         };
         for taken in taken {
@@ -79,7 +81,7 @@ async fn work_on(store: &Store, clock: Clock, lane: Arc<Lane>, hub: Hub, stop: C
                 let all = std::iter::once(first).chain(others);
                 ended.extend(all.map(|ended| ended.expect("panics of handlers are caught, and nobody aborts them")));
             }
-            () = lane.arrived.notified(), if has_room => {}
+            () = lane.backlog.arrival(), if has_room => {}
             () = clock.sleep_until(next_due.unwrap_or(Millis::MAX)), if has_room && next_due.is_some() => {}
             () = stop.cancelled(), if !stop.is_cancelled() => {}
         }
@@ -100,7 +102,7 @@ async fn turn(
     loop {
         match store.turn(&lane.key, &ended, free).await {
             Ok(turn) => {
-                ended.iter().filter(|settled| is_over(&settled.end)).for_each(|_| lane.leave());
+                ended.iter().filter(|settled| is_over(&settled.end)).for_each(|_| lane.backlog.leave());
                 return Some(turn);
             }
             Err(error) => {
@@ -120,7 +122,7 @@ async fn turn(
 fn is_over(end: &End) -> bool {
     match end {
         End::Done | End::Failed { .. } | End::Dead { .. } => true,
-        End::Retry { .. } | End::Returned { .. } => false,
+        End::Retry { .. } | End::Returned => false,
     }
 }
 
@@ -138,7 +140,6 @@ async fn keep_firing(store: &Store, clock: Clock, schedule: &Scheduled) {
         let run = run_of(&schedule.lane, Fire { due, by_hand: false });
         match store.fire(due, run, schedule.about.overlap.runs_max()).await {
             Ok(true) => {
-                schedule.lane.enter(1);
                 metrics::counter!(names::ENQUEUED, "queue" => schedule.lane.name().to_string()).increment(1);
             }
             Ok(false) => {
@@ -173,8 +174,8 @@ async fn store_failed(schedule: &Scheduled, error: &crate::StoreError) {
 /// A run of a schedule, to be stored.
 pub(crate) fn run_of(lane: &Lane, fire: Fire) -> NewJob {
     let payload = serde_json::to_vec(&fire).expect("a number and a flag can be written");
-    let lane = Arc::clone(lane.name());
-    NewJob { lane, payload, user: None, due: fire.due, attempts: 1, key: None }
+    let (lane, backlog) = (Arc::clone(lane.name()), Arc::clone(&lane.backlog));
+    NewJob { lane, backlog, payload, user: None, due: fire.due, attempts: 1, key: None }
 }
 
 #[cfg(test)]

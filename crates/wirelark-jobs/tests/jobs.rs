@@ -1,9 +1,10 @@
 //! Jobs: retries, dead letters, delays, keys, panics, timeouts, and the way down. Under a paused clock no test waits.
 
-use std::future::Future;
+use std::future::{Future, IntoFuture as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use wirelark::auth::User;
@@ -123,6 +124,41 @@ async fn a_job_carries_its_payload_and_who_asked() {
     enqueue(&jobs, 8).await;
     assert_eq!(heard.next().await.user, None);
     heard.expect_nothing_for(Duration::from_secs(600)).await;
+    host.close().await;
+}
+
+/// Lets an enqueuer wait until its job is on the disk, and looks no further after it.
+async fn leave_waiting(
+    jobs: &Jobs,
+    enqueuing: &mut (impl Future<Output = Result<JobId, EnqueueError>> + Unpin),
+) {
+    assert!(enqueuing.now_or_never().is_none(), "nothing is stored at once");
+    // Whoever asks the store is served after who has asked before.
+    jobs.dead_letters(1).await.expect("a working store");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stored_job_runs_though_its_enqueuer_has_given_up() {
+    let (jobs, host, mut heard) = start(NUMBERS, succeed).await;
+    heard.expect_nothing_for(Duration::from_secs(1)).await;
+    let mut enqueuing = jobs.enqueue(NUMBERS, &1).into_future();
+    leave_waiting(&jobs, &mut enqueuing).await;
+    drop(enqueuing);
+    heard.expect(&[(1, 1)]).await;
+    host.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_ends_before_its_enqueuer_looks_leaves_its_room() {
+    let (jobs, host, mut heard) = start(NUMBERS.waiting_max(1), succeed).await;
+    heard.expect_nothing_for(Duration::from_secs(1)).await;
+    let mut enqueuing = jobs.enqueue(NUMBERS, &1).into_future();
+    leave_waiting(&jobs, &mut enqueuing).await;
+    heard.expect(&[(1, 1)]).await;
+    heard.expect_nothing_for(Duration::from_secs(1)).await;
+    enqueuing.await.expect("it was stored");
+    enqueue(&jobs, 2).await;
+    heard.expect(&[(2, 1)]).await;
     host.close().await;
 }
 
@@ -357,6 +393,25 @@ async fn a_store_that_fails_does_not_hold_up_the_way_down() {
     let start = Instant::now();
     host.close().await;
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_does_not_cut_short_what_runs_on_the_way_down() {
+    let (tell, mut told) = mpsc::channel(1);
+    let (jobs, host, mut heard) = start(NUMBERS, move |job: Job<u32>| {
+        let tell = tell.clone();
+        async move {
+            job.token().cancelled().await;
+            sleep(Duration::from_secs(4)).await;
+            tell.send(()).await.map_err(|error| error.to_string())
+        }
+    })
+    .await;
+    enqueue(&jobs, 1).await;
+    heard.expect(&[(1, 1)]).await;
+    jobs.close().await;
+    host.close().await;
+    told.try_recv().expect("it had five seconds, and took four");
 }
 
 #[tokio::test]
