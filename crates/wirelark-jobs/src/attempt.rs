@@ -51,7 +51,7 @@ impl Outcome {
     }
 }
 
-/// Runs a job that was taken, from when it is due until it may be settled.
+/// Runs a job that was taken until it may be settled.
 pub(crate) async fn run(
     lane: &Lane,
     taken: Taken,
@@ -59,11 +59,7 @@ pub(crate) async fn run(
     clock: Clock,
     stop: &CancellationToken,
 ) -> Settled {
-    let Taken { id, payload, user, queued, due, attempt, attempts } = taken;
-    if stop.run_until_cancelled(clock.sleep_until(due)).await.is_none() {
-        let started = clock.now();
-        return Settled { id, attempt, started, ended: started, end: End::Returned { begun: false } };
-    }
+    let Taken { id, payload, user, queued, attempt, attempts } = taken;
     let facts = Facts { id: id.clone(), user, attempt, attempts, queued, token: stop.child_token() };
     let span = tracing::info_span!("job", queue = &**lane.name(), id = %id, attempt);
     let (started, running) = (clock.now(), Running::new(lane));
@@ -115,7 +111,7 @@ fn outcome(ended: Result<Result<(), Failure>, Box<dyn Any + Send>>) -> Outcome {
 fn judge(lane: &Lane, outcome: Outcome, id: &crate::JobId, attempt: u32, attempts: u32, now: u64) -> End {
     let (error, hopeless) = match outcome {
         Outcome::Done => return End::Done,
-        Outcome::Interrupted => return End::Returned { begun: true },
+        Outcome::Interrupted => return End::Returned,
         Outcome::Failed(Failure::Error(error)) => (chain(&*error), false),
         Outcome::Failed(Failure::Unreadable(error)) => (format!("the payload cannot be read: {error}"), true),
         Outcome::Panicked(text) => (format!("it panicked: {text}"), false),

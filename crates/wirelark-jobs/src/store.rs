@@ -71,8 +71,6 @@ pub(crate) struct Taken {
     pub(crate) payload: Vec<u8>,
     pub(crate) user: Option<Box<str>>,
     pub(crate) queued: Millis,
-    /// It may have been taken up to a second before it is due: the store counts in seconds.
-    pub(crate) due: Millis,
     /// Which attempt this will be, from 1.
     pub(crate) attempt: u32,
     pub(crate) attempts: u32,
@@ -103,11 +101,9 @@ pub(crate) enum End {
     Dead {
         error: String,
     },
-    /// The server stops, and the job goes back. An attempt that had begun is counted, and one more allowed: a job that is
-    /// interrupted by every deploy has not failed.
-    Returned {
-        begun: bool,
-    },
+    /// The server stops, and the job goes back. The attempt is counted, and one more allowed: a job that is interrupted by
+    /// every deploy has not failed.
+    Returned,
 }
 
 /// What came of a turn at the store.
@@ -523,16 +519,16 @@ async fn insert(
     }
     let mut metadata = MetadataStore::new();
     metadata.replace("queued", now.to_string());
-    metadata.replace("due", due.to_string());
     metadata.replace("attempts", attempts.to_string());
     if let Some(user) = user {
         metadata.replace("user", user);
     }
+    let run_at = if due > now { not_before(due) } else { seconds(due) };
     let mut task = TaskBuilder::new(payload)
         .with_metadata(metadata)
         .task_id(TaskId::from_ulid(id))
         .max_attempts(attempts as usize)
-        .run_at_timestamp(due / 1000);
+        .run_at_timestamp(unsigned(run_at));
     if let Some(key) = key {
         task = task.idempotency_key(key);
     }
@@ -543,7 +539,7 @@ async fn insert(
 
 async fn settle(store: &mut SqliteConnection, lane: &LaneKey, settled: &Settled) -> Result<(), StoreError> {
     let (status, result) = match &settled.end {
-        End::Returned { begun } => return give_back(store, settled, *begun).await,
+        End::Returned => return give_back(store, settled).await,
         End::Done => (Status::Done, Ok(serde_json::Value::Null)),
         End::Failed { error } => (Status::Done, Err(error.clone())),
         End::Retry { error, .. } => (Status::Failed, Err(error.clone())),
@@ -557,8 +553,7 @@ async fn settle(store: &mut SqliteConnection, lane: &LaneKey, settled: &Settled)
     }
     match &settled.end {
         End::Retry { due, .. } => {
-            let later = "UPDATE Jobs SET run_at = ?, metadata = json_set(metadata, '$.due', ?) WHERE id = ?";
-            let later = sqlx::query(later).bind(seconds(*due)).bind(due.to_string());
+            let later = sqlx::query("UPDATE Jobs SET run_at = ? WHERE id = ?").bind(not_before(*due));
             later.bind(settled.id.as_str()).execute(&mut *store).await?;
         }
         // Whoever enqueues the same again means a new job.
@@ -566,7 +561,7 @@ async fn settle(store: &mut SqliteConnection, lane: &LaneKey, settled: &Settled)
             let free = sqlx::query("UPDATE Jobs SET idempotency_key = NULL WHERE id = ?");
             free.bind(settled.id.as_str()).execute(&mut *store).await?;
         }
-        End::Done | End::Failed { .. } | End::Returned { .. } => {}
+        End::Done | End::Failed { .. } | End::Returned => {}
     }
     if lane.name.starts_with(SCHEDULE_PREFIX) {
         let note =
@@ -577,10 +572,10 @@ async fn settle(store: &mut SqliteConnection, lane: &LaneKey, settled: &Settled)
     Ok(())
 }
 
-async fn give_back(store: &mut SqliteConnection, settled: &Settled, begun: bool) -> Result<(), StoreError> {
+async fn give_back(store: &mut SqliteConnection, settled: &Settled) -> Result<(), StoreError> {
     let update = "UPDATE Jobs SET status = 'Pending', lock_by = NULL, lock_at = NULL, \
-                  attempts = attempts + ?1, max_attempts = max_attempts + ?1 WHERE id = ?2";
-    sqlx::query(update).bind(i64::from(begun)).bind(settled.id.as_str()).execute(store).await?;
+                  attempts = attempts + 1, max_attempts = max_attempts + 1 WHERE id = ?";
+    sqlx::query(update).bind(settled.id.as_str()).execute(store).await?;
     Ok(())
 }
 
@@ -632,17 +627,21 @@ async fn sweep(store: &mut SqliteConnection) -> Result<(), StoreError> {
 fn read(task: &Task<Vec<u8>>) -> Taken {
     let metadata = task.metadata();
     let number = |key| metadata.get(key).and_then(|text| text.parse().ok());
-    let due = task.run_at().unwrap_or(0) * 1000;
     let attempts = task.max_attempts().unwrap_or(1);
     Taken {
         id: JobId::from(task.task_id().map(ToString::to_string).unwrap_or_default()),
         payload: task.args.clone(),
         user: metadata.get("user").map(Into::into),
-        queued: number("queued").unwrap_or(due),
-        due: number("due").unwrap_or(due),
+        queued: number("queued").unwrap_or_else(|| task.run_at().unwrap_or(0) * 1000),
         attempt: u32::try_from(task.attempt()).unwrap_or(u32::MAX).saturating_add(1),
         attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
     }
+}
+
+/// The first second in which a job may be taken that is due later. What is taken is running, as far as the store knows,
+/// and an attempt is counted should the process end: so nothing is taken before it can begin.
+fn not_before(due: Millis) -> i64 {
+    signed(due.div_ceil(1000))
 }
 
 fn seconds(time: Millis) -> i64 {
@@ -664,24 +663,41 @@ mod tests {
 
     use super::*;
 
+    fn job(lane: &Arc<str>) -> NewJob {
+        let (lane, backlog) = (Arc::clone(lane), Arc::default());
+        NewJob { lane, backlog, payload: b"1".to_vec(), user: None, due: 0, attempts: 1, key: None }
+    }
+
     #[tokio::test]
     async fn who_gives_up_waiting_for_the_store_takes_their_job_along() {
         let store = Store::open(None, Vec::new(), Clock::start()).await.expect("a store");
         let busy = Arc::clone(&store.connection).lock_owned().await;
-        let job = NewJob {
-            lane: Arc::from("lane"),
-            backlog: Arc::default(),
-            payload: b"1".to_vec(),
-            user: None,
-            due: 0,
-            attempts: 1,
-            key: None,
-        };
-        let mut adding = Box::pin(store.add(job));
+        let mut adding = Box::pin(store.add(job(&Arc::from("lane"))));
         assert!((&mut adding).now_or_never().is_none(), "the store is busy");
         assert_eq!(store.arriving.lock().len(), 1);
         drop(adding);
         assert_eq!(store.arriving.lock().len(), 0);
         drop(busy);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_taken_before_it_is_due() {
+        let lane = LaneKey::new(Arc::from("lane"));
+        let clock = Clock::start();
+        let store = Store::open(None, vec![lane.clone()], clock).await.expect("a store");
+        // In the middle of a second, so that the second has begun for most of the time in which the job may not be taken.
+        let due = clock.now() / 1000 * 1000 + 1999;
+        let job = NewJob { due, ..job(&lane.name) };
+        store.add(job).await.expect("a working store");
+        loop {
+            let asked = clock.now();
+            let turn = store.turn(&lane, &Arc::default(), 1).await.expect("a working store");
+            if !turn.taken.is_empty() {
+                assert!(clock.now() >= due, "taken {} ms early", due - asked);
+                return;
+            }
+            assert_eq!(turn.next_due, Some(due + 1), "the next whole second");
+            clock.sleep_until(asked + 50).await;
+        }
     }
 }

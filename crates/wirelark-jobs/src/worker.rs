@@ -122,7 +122,7 @@ async fn turn(
 fn is_over(end: &End) -> bool {
     match end {
         End::Done | End::Failed { .. } | End::Dead { .. } => true,
-        End::Retry { .. } | End::Returned { .. } => false,
+        End::Retry { .. } | End::Returned => false,
     }
 }
 
