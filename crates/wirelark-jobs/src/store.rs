@@ -632,7 +632,7 @@ fn read(task: &Task<Vec<u8>>) -> Taken {
         id: JobId::from(task.task_id().map(ToString::to_string).unwrap_or_default()),
         payload: task.args.clone(),
         user: metadata.get("user").map(Into::into),
-        queued: number("queued").unwrap_or(task.run_at().unwrap_or(0) * 1000),
+        queued: number("queued").unwrap_or_else(|| task.run_at().unwrap_or(0) * 1000),
         attempt: u32::try_from(task.attempt()).unwrap_or(u32::MAX).saturating_add(1),
         attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
     }
