@@ -21,8 +21,9 @@ use crate::store::{End, Settled, Taken};
 /// How long a handler has to end by itself once its token has fired.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Before the first retry; twice as long before each one after.
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+/// Before the first retry; twice as long before each one after. With a quarter on top, and rounded up to a whole second as the
+/// store does, the first comes within two seconds.
+const FIRST_BACKOFF: Duration = Duration::from_millis(800);
 
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
 
@@ -178,10 +179,10 @@ mod tests {
 
     #[test]
     fn retries_come_later_each_time_and_not_all_at_once() {
-        assert_eq!(backoff(1, 0), Duration::from_secs(1));
-        assert!((1..256).all(|chance| backoff(1, chance) < Duration::from_millis(1250)));
+        assert_eq!(backoff(1, 0), FIRST_BACKOFF);
+        assert!((1..256).all(|chance| backoff(1, chance) < Duration::from_secs(1)));
         assert_ne!(backoff(1, 1), backoff(1, 2));
-        assert_eq!(backoff(4, 0), Duration::from_secs(8));
+        assert_eq!(backoff(4, 0), FIRST_BACKOFF * 8);
         assert_eq!((backoff(10, 0), backoff(100, 0)), (BACKOFF_MAX, BACKOFF_MAX));
     }
 

@@ -53,7 +53,7 @@ impl JobsBuilder {
     /// Adds a queue and who works on it.
     ///
     /// An error of the handler, a panic in it, and an attempt that takes too long are the same: the job is tried again,
-    /// first after a second, then after twice as long each time up to five minutes, and is dead after its last attempt.
+    /// first within two seconds, then after twice as long each time up to five minutes, and is dead after its last attempt.
     pub fn queue<T, F, Fut, E>(mut self, queue: Queue<T>, handler: F) -> Self
     where
         T: DeserializeOwned + Send + 'static,

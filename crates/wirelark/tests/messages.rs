@@ -447,6 +447,38 @@ async fn a_reply_goes_to_the_connection_and_a_push_to_all_devices() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn hooks_hear_of_messages_and_replies_with_event_user_and_id() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let [received, sent] = [Arc::clone(&heard), Arc::clone(&heard)];
+    let number = |id: Option<&str>| id.and_then(|id| id.rsplit('-').next()).map(str::to_owned);
+    let hooks = Hooks::new()
+        .on_received(move |it| {
+            received.lock().push(format!("in {:?} {:?} {:?}", it.call, it.user, number(it.id)));
+        })
+        .on_sent(move |it| sent.lock().push(format!("out {:?} {:?} {:?}", it.name, it.user, number(it.id))));
+    let events = on("shout", shout).on("quiet", async || {});
+    let host = Host::new(App::new().messages("/", messages(events).hooks(hooks)));
+    let mut ada = host.at("/").user(user("ada")).connect().await;
+    check(&mut ada, &json!({"type": "shout", "text": "a"}), &json!({"text": "A"})).await;
+    ada.send_json(&json!({"type": "quiet"})).await;
+    assert_eq!(error(&mut ada, r#"{"type":"?"}"#).await, "nothing handles type \"?\"");
+    host.hub().user("ada").push("pushed").await;
+    ada.expect_text().await;
+    assert_eq!(
+        *heard.lock(),
+        [
+            r#"in Some("shout") Some("ada") Some("1")"#,
+            r#"out Some("shout") Some("ada") Some("1")"#,
+            r#"in Some("quiet") Some("ada") Some("2")"#,
+            r#"in None Some("ada") Some("3")"#,
+            r#"out None Some("ada") Some("3")"#,
+            r#"out None Some("ada") None"#,
+        ]
+    );
+    host.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_push_only_clients_send_is_counted_and_ignored() {
     let host = Host::new(App::new().messages("/silent", push_only()));
     let mut client = host.at("/silent").user(user("ada")).connect().await;
