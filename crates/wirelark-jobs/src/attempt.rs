@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Before the first retry; twice as long before each one after. With a quarter on top, and rounded up to a whole second as the
 /// store does, the first comes within two seconds.
-const FIRST_BACKOFF: Duration = Duration::from_millis(800);
+const FIRST_BACKOFF: Duration = Duration::from_millis(750);
 
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
 
