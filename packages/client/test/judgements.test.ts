@@ -22,13 +22,7 @@ interface Judgement {
 const program = process.env.JUDGEMENTS_BIN;
 const EVERY_DAY = "1";
 const seed = process.env.JUDGEMENTS_SEED ?? EVERY_DAY;
-const contracts = [
-  types.shapes,
-  conformance.lobby,
-  conformance.rpc,
-  conformance.rpcRoom,
-  conformance.values,
-];
+const contracts = [types.shapes, conformance.lobby, conformance.rpc, conformance.rpcRoom, conformance.values];
 
 function validatorOf({ contract, name, side }: Judgement): StandardSchema | undefined {
   const of = contracts.find((one) => one.name === contract);
