@@ -113,5 +113,5 @@ describe.skipIf(program === undefined)("the conformance server", () => {
     await expect.poll(() => ids(presence.state), { timeout: 10_000 }).toEqual(["restless"]);
     own.close();
     await watcher.close();
-  });
+  }, 60_000);
 });
