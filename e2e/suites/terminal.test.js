@@ -132,7 +132,9 @@ test("what is typed reaches the shell, and what it shows the page", async () => 
   await run(page, "echo $((6 * 7)) grüße $TERM; tty");
   await reads(page, "42 grüße xterm-256color");
   await reads(page, /^\/dev\/pts\/\d+$/);
-  await run(page, "sleep 1000");
+  // What is typed before it sleeps would be the shell's.
+  await run(page, "sh -c 'echo sleeping=$$; exec sleep 1000'");
+  await number(page, "sleeping");
   await page.keyboard.press("Control+c");
   await run(page, "echo interrupted=$?");
   await reads(page, "interrupted=130");
