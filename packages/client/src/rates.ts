@@ -86,7 +86,9 @@ function rateLimited(error: unknown): RateLimitedError | undefined {
 function pause<C extends Contract>(session: Session<C>, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(new AbortError(signal.reason, false));
+    let settled = false;
     const settle = (then: () => void) => () => {
+      settled = true;
       clearTimeout(timer);
       unsubscribe();
       signal?.removeEventListener("abort", abort);
@@ -100,5 +102,7 @@ function pause<C extends Contract>(session: Session<C>, ms: number, signal?: Abo
     unsubscribe = session.onStatus((status) => {
       if (status === "closed") done();
     });
+    // It is told of the present status before there is anything to unsubscribe with.
+    if (settled) unsubscribe();
   });
 }

@@ -99,6 +99,32 @@ describe("at the server's pace", () => {
     expect(said()).toBe(1);
   });
 
+  test("a call that was to wait leaves no listener behind, not even on a session that is closed", async () => {
+    const { session, refuse, flush, call } = await fixture();
+    const first = rejection(call.say({ text: "a" }));
+    await flush();
+    refuse(500);
+    await first;
+    let listening = 0;
+    const onStatus = session.onStatus.bind(session);
+    vi.spyOn(session, "onStatus").mockImplementation((listener) => {
+      listening += 1;
+      const unsubscribe = onStatus(listener);
+      return () => {
+        listening -= 1;
+        unsubscribe();
+      };
+    });
+    const held = rejection(call.say({ text: "b" }));
+    await flush();
+    expect(listening).toBe(1);
+    await session.close();
+    expect(await held).toBeInstanceOf(ClosedError);
+    expect(await rejection(call.say({ text: "c" }))).toBeInstanceOf(ClosedError);
+    expect(session.onStatus).toHaveBeenCalledTimes(2);
+    expect(listening).toBe(0);
+  });
+
   test("what does not say when to come again holds nothing back", async () => {
     const { session, refuse, said, flush, call } = await fixture({ retries: 3 });
     for (const ms of [undefined, "soon", -1, Number.NaN]) {
