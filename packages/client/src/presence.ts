@@ -69,8 +69,11 @@ export class PresenceList<Meta = unknown> {
     return () => this.#listeners.delete(listener);
   }
 
-  /** The server has told something. */
-  receive(news: News<Meta>): void {
+  /**
+   * The server has told something. `false` where these news show that others were missed, once for each snapshot: it is
+   * time to ask for another.
+   */
+  receive(news: News<Meta>): boolean {
     if ("snapshot" in news) {
       this.#members = new Map();
       this.#seq = news.seq;
@@ -78,13 +81,17 @@ export class PresenceList<Meta = unknown> {
       this.#parts = news.parts ?? 1;
       this.#join(news.snapshot);
     } else {
-      if (this.#members === undefined) return;
-      if (!this.#follows(news)) return this.lost();
+      if (this.#members === undefined) return true;
+      if (!this.#follows(news)) {
+        this.lost();
+        return false;
+      }
       this.#join(news.joined);
       this.#join(news.updated);
       for (const id of news.left) this.#members.delete(keyOf(id));
     }
     if (this.#part > this.#parts) this.#tell();
+    return true;
   }
 
   /** The connection is gone, or something was missed: nothing is certain before the next snapshot. */
@@ -149,8 +156,8 @@ export type NewsName<C extends Contract> = {
 export interface WatchOptions {
   /**
    * Has the server begin to watch, or tell everything anew: a call of yours, made whenever somebody wants to know and the
-   * session is open. Without it the server must watch for each session by itself, and whoever subscribes late has to
-   * wait for a snapshot that may not come.
+   * session is open, and when news were missed. Without it the server must watch for each session by itself, and whoever
+   * subscribes late, or misses something, has to wait for a snapshot that may not come.
    */
   readonly watch?: (() => unknown) | undefined;
 }
@@ -231,16 +238,17 @@ function follow<C extends Contract, Meta>(
   list: PresenceList<Meta>,
   presence: Presence<Meta>,
 ): () => void {
-  const offPush = session.on(push, (news) => list.receive(news as unknown as News<Meta>));
-  const offStatus = session.onStatus(async (status) => {
-    if (status !== "open") return list.lost();
+  const ask = async () => {
     try {
       await presence.watch?.();
     } catch (error) {
       // One that comes too late is about a connection that is gone: there is another try with the next.
       if (session.status === "open") list.failed(error as Error);
     }
-  });
+  };
+  // A server does not know what was missed here: who does not ask may wait for a snapshot for ever.
+  const offPush = session.on(push, (news) => list.receive(news as unknown as News<Meta>) || ask());
+  const offStatus = session.onStatus((status) => (status === "open" ? ask() : list.lost()));
   return () => {
     offPush();
     offStatus();

@@ -31,10 +31,17 @@ interface Hold {
   readonly error: RateLimitedError;
 }
 
+/** A call's place among those of its name that wait. */
+interface Place {
+  /** Ends the wait for those before it. */
+  reached: () => void;
+}
+
 /**
  * The calls of a session, at the server's pace: `const call = paced(session, { retries: 2 })`. One that came too often
- * rejects with a `RateLimitedError`, or is made again as often as `retries` says; meanwhile those of its name wait. What
- * would have to wait longer than it may take rejects at once. Make it once for a session: each has a memory of its own.
+ * rejects with a `RateLimitedError`, or is made again as often as `retries` says; meanwhile those of its name wait, and then
+ * go one after the other. What the server has wait longer than it may take rejects at once, and what still stands behind
+ * others when its time is up rejects then. Make it once for a session: each has a memory of its own.
  */
 export function paced<C extends Contract>(
   session: Session<C>,
@@ -43,34 +50,60 @@ export function paced<C extends Contract>(
   if (!Number.isInteger(retries) || retries < 0) {
     throw new OptionError(`\`retries\` must be a whole number, 0 or more, not ${retries}`);
   }
-  const held = new Map<string, Hold>();
   type Call = (input: unknown, options?: CallOptions) => Promise<unknown>;
   const calls = session.call as Readonly<Record<string, Call>>;
-  const around =
-    (name: string, call: Call): Call =>
-    async (input, options = {}) => {
-      const deadline = performance.now() + (options.timeout ?? callTimeout);
-      for (let left = retries; ; left -= 1) {
-        const hold = held.get(name);
-        const wait = (hold?.until ?? 0) - performance.now();
-        if (hold !== undefined && wait > 0) {
-          if (performance.now() + wait >= deadline) throw new RateLimitedError(hold.error, Math.ceil(wait));
-          await pause(session, wait, options.signal);
+  const around = (call: Call): Call => {
+    let hold: Hold | undefined;
+    /** Those that wait. If all went at once, the server would refuse all but as many as it allows at that moment. */
+    const line = new Set<Place>();
+    const isFirst = (place: Place) => line.values().next().value === place;
+    /** How many calls were made and not refused. */
+    let made = 0;
+    return async (input, options = {}) => {
+      const { timeout = callTimeout, signal } = options;
+      const deadline = performance.now() + timeout;
+      const place: Place = { reached() {} };
+      let madeBefore = made;
+      try {
+        for (let left = retries; ; ) {
+          const wait = (hold?.until ?? 0) - performance.now();
+          if (hold !== undefined && wait > 0 && hold.until >= deadline) throw tooLate(hold);
+          if ((wait > 0 || line.size > 0) && !line.has(place)) {
+            madeBefore = made;
+            line.add(place);
+            if (!isFirst(place)) await pause(session, deadline - performance.now(), signal, place);
+            if (hold !== undefined && !isFirst(place) && session.status !== "closed") throw tooLate(hold);
+            continue;
+          }
+          if (wait > 0) await pause(session, wait, signal);
+          try {
+            // A timer may be late; a call without any time would be a mistake of the caller's.
+            const rest = hold === undefined ? timeout : Math.max(1, deadline - performance.now());
+            const answer = await call(input, { ...options, timeout: rest });
+            made += 1;
+            return answer;
+          } catch (error) {
+            const limited = rateLimited(error);
+            if (limited === undefined) {
+              made += 1;
+              throw error;
+            }
+            hold = { until: performance.now() + limited.retryAfterMs, error: limited };
+            // Where calls before it were made since it waits, they took what it was told to wait for: it keeps its place,
+            // and that is no retry. Each of those calls excuses one refusal, so there is an end to it.
+            if (line.has(place) && made !== madeBefore) madeBefore = made;
+            else if (left === 0) throw limited;
+            else left -= 1;
+          }
         }
-        try {
-          // A timer may be late; a call without any time would be a mistake of the caller's.
-          const waited = hold !== undefined && deadline - performance.now();
-          const timeout = waited === false ? (options.timeout ?? callTimeout) : Math.max(1, waited);
-          return await call(input, { ...options, timeout });
-        } catch (error) {
-          const limited = rateLimited(error);
-          if (limited === undefined) throw error;
-          held.set(name, { until: performance.now() + limited.retryAfterMs, error: limited });
-          if (left === 0) throw limited;
-        }
+      } finally {
+        line.delete(place);
+        const [next] = line;
+        next?.reached();
       }
     };
-  const own = Object.entries(calls).map(([name, call]) => [name, around(name, call)]);
+  };
+  const own = Object.entries(calls).map(([name, call]) => [name, around(call)]);
   // Without a prototype, as the session's own.
   return Object.assign(Object.create(null), Object.fromEntries(own)) as Calls<C, CallOptions>;
 }
@@ -82,11 +115,26 @@ function rateLimited(error: unknown): RateLimitedError | undefined {
   return typeof ms === "number" && ms >= 0 ? new RateLimitedError(error, ms) : undefined;
 }
 
-/** So long, or until the session is closed: then the call is made, and says why it cannot be. */
-function pause<C extends Contract>(session: Session<C>, ms: number, signal?: AbortSignal): Promise<void> {
+/** What a call rejects with that cannot wait for its turn. */
+function tooLate({ until, error }: Hold): RateLimitedError {
+  return new RateLimitedError(error, Math.max(0, Math.ceil(until - performance.now())));
+}
+
+/**
+ * So long, or until the place is reached, or until the session is closed: then the call is made, and says why it cannot
+ * be.
+ */
+function pause<C extends Contract>(
+  session: Session<C>,
+  ms: number,
+  signal?: AbortSignal,
+  place?: Place,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(new AbortError(signal.reason, false));
+    let settled = false;
     const settle = (then: () => void) => () => {
+      settled = true;
       clearTimeout(timer);
       unsubscribe();
       signal?.removeEventListener("abort", abort);
@@ -97,8 +145,11 @@ function pause<C extends Contract>(session: Session<C>, ms: number, signal?: Abo
     signal?.addEventListener("abort", abort);
     let unsubscribe = () => {};
     const done = settle(resolve);
+    if (place !== undefined) place.reached = done;
     unsubscribe = session.onStatus((status) => {
       if (status === "closed") done();
     });
+    // It is told of the present status before there is anything to unsubscribe with.
+    if (settled) unsubscribe();
   });
 }

@@ -139,6 +139,32 @@ describe("a session's presence", () => {
     await session.close();
   });
 
+  test("is asked for once more when news were missed", async () => {
+    const { session, presence, socket } = await watched(true);
+    presence.subscribe(() => {});
+    socket().open();
+    await settled();
+    socket().answer("watch", undefined);
+    socket().push("presence", { seq: 1, snapshot: [user("ada")] });
+    for (const seq of [3, 4, 6]) socket().push("presence", diff(seq, { joined: [user("eve")] }));
+    await settled();
+    expect([socket().requests.length, names(presence.state)]).toEqual([2, "loading ada"]);
+    socket().answer("watch", undefined);
+    // A part of the snapshot may be missed as well.
+    socket().push("presence", { seq: 6, snapshot: [user("ada")], parts: 3 });
+    socket().push("presence", { ...diff(6, { joined: [user("eve")] }), part: 3 });
+    await settled();
+    expect([socket().requests.length, names(presence.state)]).toEqual([3, "loading ada"]);
+    socket().refuse("watch", "not now");
+    await settled();
+    expect(presence.state.error?.message).toBe("not now");
+    socket().push("presence", { seq: 7, snapshot: [user("eve")] });
+    socket().push("presence", diff(8, { joined: [user("bob")] }));
+    await settled();
+    expect([socket().requests.length, names(presence.state)]).toEqual([3, "here bob eve"]);
+    await session.close();
+  });
+
   test("stays for show while there is no connection", async () => {
     const { session, presence, socket } = await watched();
     presence.subscribe(() => {});

@@ -90,13 +90,123 @@ describe("at the server's pace", () => {
     await first;
     const aborter = new AbortController();
     const aborted = rejection(call.say({ text: "b" }, { signal: aborter.signal }));
-    const closed = rejection(call.say({ text: "c" }));
+    const closed = ["c", "d"].map((text) => rejection(call.say({ text })));
     await flush();
     aborter.abort();
     expect(await aborted).toBeInstanceOf(AbortError);
     await session.close();
-    expect(await closed).toBeInstanceOf(ClosedError);
+    for (const error of await Promise.all(closed)) expect(error).toBeInstanceOf(ClosedError);
     expect(said()).toBe(1);
+  });
+
+  test("those that wait all get through where the server allows one at a time", async () => {
+    const { session, socket, call } = await fixture();
+    // One each second, as the server does it.
+    let next = 0;
+    const send = socket.send.bind(socket);
+    vi.spyOn(socket, "send").mockImplementation((data) => {
+      send(data);
+      const request = socket.request("say");
+      const rest = next - performance.now();
+      if (rest <= 0) next = performance.now() + 1000;
+      const refusal = { code: "RATE_LIMITED", data: { retry_after_ms: rest } };
+      queueMicrotask(() =>
+        rest > 0 ? socket.refuse(request, "too often", refusal) : socket.answer(request, request.body),
+      );
+    });
+    await call.say({ text: "a" });
+    await vi.advanceTimersByTimeAsync(700);
+    expect(await rejection(call.say({ text: "b" }))).toMatchObject({ retryAfterMs: 300 });
+    const through: string[] = [];
+    const held = ["c", "d", "e"].map(async (text) => through.push((await call.say({ text })).text));
+    for (const [ms, expected] of [
+      [299, ""],
+      [1, "c"],
+      [999, "c"],
+      [1, "cd"],
+      [1000, "cde"],
+    ] as const) {
+      await vi.advanceTimersByTimeAsync(ms);
+      expect(through.join("")).toBe(expected);
+    }
+    await Promise.all(held);
+    // Each but the first of them was refused once, because the one before it had gone.
+    expect(socket.requests.map(({ body }) => (body as { text: string }).text).join("")).toBe("abcddee");
+    await session.close();
+  });
+
+  test("those that wait go one after the other, whatever becomes of each", async () => {
+    const { session, socket, refuse, said, flush, call } = await fixture();
+    const first = rejection(call.say({ text: "a" }));
+    await flush();
+    refuse(500);
+    await first;
+    const aborter = new AbortController();
+    const refused = rejection(call.say({ text: "b" }));
+    const slow = call.say({ text: "c" });
+    const aborted = rejection(call.say({ text: "d" }, { signal: aborter.signal }));
+    const impatient = rejection(call.say({ text: "e" }, { timeout: 2000 }));
+    const last = call.say({ text: "f" });
+    await vi.advanceTimersByTimeAsync(500);
+    expect(said()).toBe(2);
+    // Nobody else was quicker: it came too often by itself.
+    refuse(700);
+    expect(await refused).toMatchObject({ retryAfterMs: 700 });
+    await vi.advanceTimersByTimeAsync(699);
+    expect(said()).toBe(2);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(said()).toBe(3);
+    aborter.abort();
+    expect(await aborted).toBeInstanceOf(AbortError);
+    await vi.advanceTimersByTimeAsync(800);
+    expect(await impatient).toMatchObject({ name: "RateLimitedError", retryAfterMs: 0 });
+    // What comes meanwhile does not overtake those that wait.
+    const late = call.say({ text: "g" });
+    await flush();
+    expect(said()).toBe(3);
+    socket.answer("say", { text: "c" });
+    expect(await slow).toEqual({ text: "c" });
+    await flush();
+    expect(said()).toBe(4);
+    socket.answer("say", { text: "f" });
+    expect(await last).toEqual({ text: "f" });
+    await flush();
+    expect(said()).toBe(5);
+    socket.answer("say", { text: "g" });
+    expect(await late).toEqual({ text: "g" });
+    // Nobody waits any more: they go as they come.
+    const both = [call.say({ text: "h" }), call.say({ text: "i" })];
+    await flush();
+    expect(said()).toBe(7);
+    for (const request of socket.requests.slice(-2)) socket.answer(request, request.body);
+    await Promise.all(both);
+    await session.close();
+  });
+
+  test("a call that was to wait leaves no listener behind, not even on a session that is closed", async () => {
+    const { session, refuse, flush, call } = await fixture();
+    const first = rejection(call.say({ text: "a" }));
+    await flush();
+    refuse(500);
+    await first;
+    let listening = 0;
+    const onStatus = session.onStatus.bind(session);
+    vi.spyOn(session, "onStatus").mockImplementation((listener) => {
+      listening += 1;
+      const unsubscribe = onStatus(listener);
+      return () => {
+        listening -= 1;
+        unsubscribe();
+      };
+    });
+    const held = rejection(call.say({ text: "b" }));
+    await flush();
+    expect(listening).toBe(1);
+    await session.close();
+    expect(await held).toBeInstanceOf(ClosedError);
+    expect(await rejection(call.say({ text: "c" }))).toBeInstanceOf(ClosedError);
+    expect(session.onStatus).toHaveBeenCalledTimes(2);
+    expect(listening).toBe(0);
   });
 
   test("what does not say when to come again holds nothing back", async () => {
