@@ -2,6 +2,7 @@
 
 mod alongside;
 pub mod auth;
+mod build_error;
 pub mod contract;
 mod error;
 mod failure;
@@ -42,11 +43,12 @@ use tower_service::Service;
 
 use self::alongside::Alongside;
 use self::auth::{Authenticator, FirstMessage};
-use self::contract::{About, AsyncApi, Contract, ContractBuilder, ContractError, Description};
+pub use self::build_error::BuildError;
+use self::contract::{About, AsyncApi, Contract, ContractBuilder, Description};
 pub use self::error::{Close, Error, IntoOutcome, Refusal, Result};
 pub use self::handler::SocketHandler;
 pub use self::json::JsonSocket;
-use self::messages::{IntoMessagesRoute, MessagesError};
+use self::messages::IntoMessagesRoute;
 pub use self::module_path::socket_path;
 pub use self::permission::Asked;
 use self::route::{Call, Endpoint, RouteService};
@@ -57,7 +59,7 @@ pub use self::upgrade::{Gone, Upgrade};
 use crate::budget::Budget;
 use crate::connection::{Hooks, RouteContext, Seats};
 use crate::hub::{Hub, RoomPolicy, UserHooks};
-use crate::limits::{OptionError, Options};
+use crate::limits::Options;
 use crate::observe::{Observer, Rejection};
 use crate::rate::Meters;
 
@@ -633,56 +635,6 @@ fn without_names(pattern: &str) -> String {
         shape.push(c);
     }
     shape
-}
-
-/// An app that cannot be built; the message says what to write instead.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// An impossible option.
-    #[error("route {route:?}: {error}")]
-    Option {
-        /// The route's pattern.
-        route: Box<str>,
-        /// What is wrong.
-        error: OptionError,
-    },
-    /// Two routes that would match the same paths.
-    #[error(
-        "route {0:?} is there twice: give one of them another path (parameters' names make no difference)"
-    )]
-    Duplicate(Box<str>),
-    /// A contract that cannot be served.
-    #[error("route {route:?}: {error}")]
-    Contract {
-        /// The route's pattern.
-        route: Box<str>,
-        /// What is wrong.
-        error: ContractError,
-    },
-    /// A grace period nobody can have meant.
-    #[error("an offline grace of {0:?} is too long: give at most a day, such as `Duration::from_secs(5)`")]
-    OfflineGrace(Duration),
-    /// A message route that cannot be served.
-    #[error("route {route:?}: {error}")]
-    Messages {
-        /// The route's pattern.
-        route: Box<str>,
-        /// What is wrong.
-        error: MessagesError,
-    },
-    /// A contract's path that clients choose a part of, and nothing says who may.
-    #[error(
-        "route {0:?}: its clients choose the room they are in, as a part of its path; say who may join which with \
-         `.room_policy(..)`, or `.room_policy(OpenRooms)` if everybody may join every one"
-    )]
-    RoomPolicy(Box<str>),
-    /// A path that does not begin with a slash.
-    #[error("route {0:?} does not begin with a slash: write \"/{0}\"")]
-    Path(Box<str>),
-    /// A prefix that is empty, does not begin with a slash or ends with one.
-    #[error("scope prefix {0:?} must begin with a slash and not end with one, such as \"/api\"")]
-    Prefix(Box<str>),
 }
 
 /// A socket route before its app is built.
